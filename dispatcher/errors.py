@@ -31,9 +31,10 @@ class EncodingError(DispatcherError, ValueError):
 
 
 class UnencodableError(EncodingError):
-    """The text holds a character that none of the allowed alphabets carries.
+    """No allowed alphabet carries the text: it holds a character that they lack.
 
-    Attributes: ``position`` (index into the text, from 0), ``character``, ``alphabets`` (those tried).
+    Attributes: ``position`` (index into the text, from 0), ``character``, ``alphabets`` (those that lack it:
+    all that were allowed, unless each lacks another character).
     """
 
     def __init__(self, position: int, character: str, alphabets: Sequence[str]) -> None:

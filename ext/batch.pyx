@@ -70,6 +70,8 @@ cdef class StrSource(Source):
         self.size = PySequence_Fast_GET_SIZE(self.items)
 
     cdef bint get(self, Py_ssize_t index, Text* text) except -1:
+        if index >= PySequence_Fast_GET_SIZE(self.items):  # a list may shrink while we hold it
+            return False
         item = <object>PySequence_Fast_GET_ITEM(self.items, index)
         if not PyUnicode_Check(item):
             return False
@@ -119,10 +121,13 @@ cdef class Utf8Source(Source):
         return (<const int32_t*>self.offsets.buf)[index]
 
     cdef bint get(self, Py_ssize_t index, Text* text) except -1:
-        cdef const uint8_t* octets = <const uint8_t*>self.octets.buf + self.offset(index)
-        cdef Py_ssize_t n = <Py_ssize_t>(self.offset(index + 1) - self.offset(index))
+        cdef int64_t start = self.offset(index), end = self.offset(index + 1)
+        cdef const uint8_t* octets = <const uint8_t*>self.octets.buf + start
+        cdef Py_ssize_t n = <Py_ssize_t>(end - start)
         cdef uint8_t highest = 0
         cdef Py_ssize_t at
+        if not 0 <= start <= end <= self.octets.len:  # checked before, but the array is not ours
+            return False
         for at in range(n):
             highest |= octets[at] & 0x80
         if not highest:

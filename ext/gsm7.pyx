@@ -135,6 +135,8 @@ cdef Py_ssize_t pack_septets(const uint8_t* septets, Py_ssize_t n, int fill_bits
     cdef unsigned int bits = 0
     cdef int held = fill_bits
     cdef Py_ssize_t at, octets = 0
+    if n == 0:
+        return 0
     for at in range(n):
         bits |= <unsigned int>(septets[at] & 0x7F) << held
         held += 7
@@ -154,7 +156,7 @@ cdef Py_ssize_t pack_septets(const uint8_t* septets, Py_ssize_t n, int fill_bits
     return octets
 
 
-def pack(bytes septets not None, *, int fill_bits=0, bint pad_cr=False):
+def pack(bytes septets not None, *, fill_bits=0, bint pad_cr=False):
     """Return unpacked septets packed, eight in seven octets, least significant bit first.
 
     `fill_bits` (0 to 6) zero bits come first: after a user data header they bring the text to a septet
@@ -167,23 +169,22 @@ def pack(bytes septets not None, *, int fill_bits=0, bint pad_cr=False):
     cdef Py_ssize_t n = PyBytes_GET_SIZE(septets)
     cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(septets)
     cdef Py_ssize_t at, size
+    cdef int fill = check_fill_bits(fill_bits)
     cdef uint8_t* out
-    if not 0 <= fill_bits <= 6:
-        raise ValueError(f"fill_bits is 0 to 6, not {fill_bits}")
     for at in range(n):
         if data[at] > 0x7F:
             raise ValueError(f"position {at}: 0x{data[at]:02x} is not a septet (0x00 to 0x7f)")
-    out = <uint8_t*>malloc((n * 7 + fill_bits + 7) // 8 + 1)
+    out = <uint8_t*>malloc((n * 7 + fill + 7) // 8 + 1)
     if out == NULL:
         raise MemoryError
-    size = pack_septets(data, n, fill_bits, pad_cr, out)
+    size = pack_septets(data, n, fill, pad_cr, out)
     try:
         return PyBytes_FromStringAndSize(<const char*>out, size)
     finally:
         free(out)
 
 
-def unpack(bytes data not None, septets=None, *, int fill_bits=0, bint strip_cr=False):
+def unpack(bytes data not None, septets=None, *, fill_bits=0, bint strip_cr=False):
     """Return packed septets unpacked, one per octet.
 
     `septets` is their number where the transport says it (TP-UDL does, SMPP does not); without it as many as
@@ -194,12 +195,11 @@ def unpack(bytes data not None, septets=None, *, int fill_bits=0, bint strip_cr=
     """
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef const uint8_t* packed = <const uint8_t*>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t held = size * 8 - fill_bits, n, at, bit
+    cdef int fill = check_fill_bits(fill_bits)
+    cdef Py_ssize_t held = size * 8 - fill, n, at, bit
     cdef unsigned int window
     cdef bytes result
     cdef uint8_t* out
-    if not 0 <= fill_bits <= 6:
-        raise ValueError(f"fill_bits is 0 to 6, not {fill_bits}")
     n = held // 7 if held > 0 else 0
     if septets is not None:
         if not 0 <= septets <= n:
@@ -208,11 +208,19 @@ def unpack(bytes data not None, septets=None, *, int fill_bits=0, bint strip_cr=
     result = PyBytes_FromStringAndSize(NULL, n)
     out = <uint8_t*>PyBytes_AS_STRING(result)
     for at in range(n):
-        bit = fill_bits + at * 7
+        bit = fill + at * 7
         window = packed[bit >> 3]
         if (bit & 7) > 1:
             window |= <unsigned int>packed[(bit >> 3) + 1] << 8
         out[at] = (window >> (bit & 7)) & 0x7F
-    if strip_cr and n > 0 and out[n - 1] == CARRIAGE_RETURN and (fill_bits + n * 7) % 8 == 0:
+    if strip_cr and n > 0 and out[n - 1] == CARRIAGE_RETURN and (fill + n * 7) % 8 == 0:
         return result[:n - 1]
     return result
+
+
+cdef int check_fill_bits(fill_bits) except -1:
+    if not isinstance(fill_bits, int):
+        raise TypeError(f"fill_bits is an int, not {type(fill_bits).__name__}")
+    if not 0 <= fill_bits <= 6:
+        raise ValueError(f"fill_bits is 0 to 6, not {fill_bits}")
+    return fill_bits

@@ -5,7 +5,7 @@ One rule for everything: `Plan.cut` alone decides where segments end, so that co
 batch forms cannot disagree; `Plan.write` alone turns characters into octets. The loops are in units.pxd.
 
 Plan: a Plan is one alphabet with everything that follows from the options (capacities, header, data_coding);
-an Encoder holds the plans it may choose from, best first; Segmented, Segment and Count are what it returns.
+an Encoder holds the plans it may choose from, best first; what it returns is in segmented.pxi.
 dispatcher.encoding.options builds plans and encoders and checks what the user asked for.
 """
 
@@ -30,6 +30,7 @@ from dispatcher.errors import TooManySegmentsError, UnencodableError
 cdef extern from "Python.h":
     bint PyUnicode_Check(object text) noexcept
     object PyUnicode_Substring(object text, Py_ssize_t start, Py_ssize_t end)
+    long PyLong_AsLongAndOverflow(object number, int* overflow) except? -1
 
 cdef enum:
     UDHI = 0x40        # esm_class: the user data begins with a header (SMPP 3.4, 5.2.12)
@@ -45,7 +46,7 @@ cdef class Plan:
     """
 
     def __cinit__(self, str alphabet, *, int form, int data_coding, int single_units, int segment_units,
-                  bytes header, bytes template, int reference_octets, Gsm7Table table=None, str language="",
+                  bytes header not None, bytes template not None, int reference_octets, Gsm7Table table=None, str language="",
                   uint32_t code_max=0xFF, bint packed=False, bint pad_cr=False, bint decisive=False):
         if form == SEPTETS and table is None:
             raise ValueError(f"{alphabet}: an alphabet of septets needs its table")
@@ -97,6 +98,11 @@ cdef class Plan:
         if self.form == SEPTETS:
             return self.table.cost[plane0(code)]
         return 2 if self.form == UCS2 and code > 0xFFFF else 1
+
+    cdef bint carries(self, const void* data, int kind, Py_ssize_t at) noexcept:
+        """Whether the alphabet has the character at `at`."""
+        cdef Py_ssize_t ignored
+        return self.fit(data, kind, at, 1, 2, &ignored) >= 0
 
     cdef Py_ssize_t cut(self, const void* data, int kind, Py_ssize_t n, bint clusters,
                         Cut* cuts, int room, Py_ssize_t* units) noexcept:
@@ -215,151 +221,7 @@ cdef inline int fill_bits(Py_ssize_t header) noexcept:
     return <int>((7 - header % 7) % 7)
 
 
-@cython.final
-@cython.no_gc
-@cython.freelist(256)
-cdef class Segment:
-    """One segment of a text: what goes into one submit_sm."""
-
-    cdef readonly bytes user_data
-    """Finished user data, header included: the short_message field."""
-    cdef readonly int units
-    """Septets, octets or UTF-16 units of text, by the alphabet."""
-    cdef readonly int number
-    """Its place among the segments, from 1."""
-    cdef readonly int total
-    """Segments of the message."""
-    cdef readonly int reference
-    """What joins the segments of a message on the handset."""
-    cdef Py_ssize_t start, end
-    cdef object source
-    cdef uint8_t header_octets
-    cdef bint by_tlv
-
-    @property
-    def udh(self):
-        """The user data header with its length octet; b"" where there is none."""
-        return self.user_data[:self.header_octets]
-
-    @property
-    def body(self):
-        """The user data after the header."""
-        return self.user_data[self.header_octets:]
-
-    @property
-    def text(self):
-        """The slice of the text that this segment carries."""
-        if self.start == 0 and self.end == PyUnicode_GET_LENGTH(self.source):
-            return self.source
-        return PyUnicode_Substring(self.source, self.start, self.end)
-
-    @property
-    def sar(self):
-        """(sar_msg_ref_num, sar_total_segments, sar_segment_seqnum) for the TLVs, or None."""
-        if self.by_tlv and self.total > 1:
-            return self.reference, self.total, self.number
-        return None
-
-    def __eq__(self, other):
-        if not isinstance(other, Segment):
-            return NotImplemented
-        return self._key() == (<Segment>other)._key()
-
-    def __hash__(self):
-        return hash(self._key())
-
-    def _key(self):
-        return self.user_data, self.header_octets, self.number, self.total, self.reference, self.text
-
-    def __repr__(self):
-        return (f"<Segment {self.number}/{self.total}: {self.units} units, "
-                f"{len(self.user_data)} octets>")
-
-
-@cython.final
-@cython.no_gc
-@cython.freelist(128)
-cdef class Segmented:
-    """A text as finished segments. Its repr shows no text: what is sent to people stays out of logs."""
-
-    cdef readonly object text
-    """The text, as given."""
-    cdef readonly tuple segments
-    """The segments in order; their `text` joined is `text`."""
-    cdef readonly int reference
-    cdef readonly Py_ssize_t units
-    """Units of the whole text, in the terms of the alphabet."""
-    cdef Plan plan
-    cdef uint8_t esm
-    cdef bint as_payload
-
-    @property
-    def alphabet(self):
-        """"gsm7", "ucs2", "latin1" or "ascii"."""
-        return self.plan.alphabet
-
-    @property
-    def language(self):
-        """The national language tables in use: "" for the default alphabet, else e.g. "tr" (both tables),
-        "tr-single" (single shift only) or "tr-locking"."""
-        return self.plan.language
-
-    @property
-    def data_coding(self):
-        """The PDU field, the same for all segments."""
-        return self.plan.data_coding
-
-    @property
-    def esm_class(self):
-        """The PDU field: 0x40 where the user data begins with a header, else 0."""
-        return self.esm
-
-    @property
-    def message_payload(self):
-        """The whole text encoded, for the TLV, where the method is "payload" and it needs several segments;
-        else None, and each segment's user_data goes out in its own short_message."""
-        cdef Cut whole
-        cdef bytes payload
-        if not self.as_payload:
-            return None
-        whole.end = <int>PyUnicode_GET_LENGTH(self.text)
-        whole.units = <int>self.units
-        payload = PyBytes_FromStringAndSize(NULL, self.plan.octets_max(self.units, 0))
-        self.plan.write(PyUnicode_DATA(self.text), kind_of(self.text), 0, whole, 0,
-                        <uint8_t*>PyBytes_AS_STRING(payload))
-        return payload
-
-    def __len__(self):
-        return len(self.segments)
-
-    def __repr__(self):
-        return (f"<Segmented {self.plan.alphabet}{' ' if self.plan.language else ''}{self.plan.language}: "
-                f"{self.units} units in {len(self.segments)} segments>")
-
-
-@cython.final
-@cython.no_gc
-@cython.freelist(128)
-cdef class Count:
-    """What a text costs: alphabet, units, segments. Unpacks like a tuple of the three."""
-
-    cdef readonly str alphabet
-    cdef readonly Py_ssize_t units
-    cdef readonly int segments
-
-    def __iter__(self):
-        return iter((self.alphabet, self.units, self.segments))
-
-    def __eq__(self, other):
-        if isinstance(other, Count):
-            other = tuple(other)
-        return tuple(self) == other if isinstance(other, tuple) else NotImplemented
-
-    def __hash__(self):
-        return hash(tuple(self))
-
-    def __repr__(self):
-        return f"Count(alphabet={self.alphabet!r}, units={self.units}, segments={self.segments})"
+include "segmented.pxi"
 
 
 @cython.final
@@ -383,6 +245,8 @@ cdef class Encoder:
         self.clusters = clusters
         self.reference_max = reference_max
         self.characters_max = 0
+        if None in plans:
+            raise TypeError("plans are Plans, not None")
         for plan in plans:  # a character costs one unit at least: longer texts are refused unread
             most = plan.segment_units * max_segments
             if most < plan.single_units or max_segments == 1:
@@ -407,11 +271,11 @@ cdef class Encoder:
         for index in range(PyTuple_GET_SIZE(self.plans)):
             plan = <Plan>PyTuple_GET_ITEM(self.plans, index)
             found = plan.cut(data, kind, n, self.clusters, cuts, CUTS_MAX, &units)
+            last_cut = index  # whether it found an end or not, `cuts` is its own now
             if found < 0:
                 if choice.verdict == UNENCODABLE and -1 - found > choice.position:
                     choice.position = -1 - found
                 continue
-            last_cut = index
             if choice.verdict == UNENCODABLE or found < choice.segments:
                 choice.verdict = FITS
                 choice.plan = index
@@ -429,8 +293,17 @@ cdef class Encoder:
     cdef int refuse(self, object text, Choice* choice) except -1:
         if choice.verdict == TOO_MANY:
             raise TooManySegmentsError(choice.segments, self.max_segments, bool(choice.exact))
-        raise UnencodableError(choice.position, text[choice.position],
-                               list(dict.fromkeys(plan.alphabet for plan in self.plans)))
+        # The first character that no alphabet has; where each lacks another one, the last of those found,
+        # with the alphabets that lack it.
+        cdef const void* data = PyUnicode_DATA(text)
+        cdef int kind = kind_of(text)
+        cdef Py_ssize_t at, position = choice.position
+        for at in range(choice.position, PyUnicode_GET_LENGTH(text)):
+            if not any([(<Plan>plan).carries(data, kind, at) for plan in self.plans]):
+                position = at
+                break
+        lacking = [plan.alphabet for plan in self.plans if not (<Plan>plan).carries(data, kind, position)]
+        raise UnencodableError(position, text[position], list(dict.fromkeys(lacking)))
 
     def count(self, text):
         """Return the Count of `text`.
@@ -455,33 +328,35 @@ cdef class Encoder:
         count.segments = choice.segments
         return count
 
-    def segment(self, text, *, int reference=0):
+    def segment(self, text, *, reference=0):
         """segment($self, text, *, reference=0)
 
         Return `text` as Segmented. `reference` joins the segments on the handset: 0 to 255, or to 65,535
         with reference_bits=16; count it up per destination, so that no two long messages there share one.
 
-        TypeError: not a str. ValueError: reference out of range. UnencodableError: a character that no
+        TypeError: not a str, or the reference is no int. ValueError: reference out of range. UnencodableError: a character that no
         allowed alphabet has. TooManySegmentsError: it needs more than max_segments.
         """
         return self.segmented(text, reference)
 
-    cdef object segmented(self, object text, int reference):
+    cdef object segmented(self, object text, object given):
         cdef Cut cuts[CUTS_MAX]
         cdef Choice choice
         cdef Segmented result
         cdef Segment segment
         cdef Plan plan
         cdef const void* data
-        cdef int kind, index, total
+        cdef int kind, index, total, overflow = 0
+        cdef long reference
         cdef Py_ssize_t start = 0, header, size, written
         cdef bytes user_data
         cdef uint8_t* out
         cdef tuple segments
         if not PyUnicode_Check(text):
             raise wrong_type(text)
-        if not 0 <= reference <= self.reference_max:
-            raise ValueError(f"reference is 0 to {self.reference_max}, not {reference}")
+        reference = PyLong_AsLongAndOverflow(given, &overflow)
+        if overflow or not 0 <= reference <= self.reference_max:
+            raise ValueError(f"reference is 0 to {self.reference_max}, not {given}")
         data = PyUnicode_DATA(text)
         kind = kind_of(text)
         self.choose(data, kind, PyUnicode_GET_LENGTH(text), cuts, &choice)
@@ -500,7 +375,7 @@ cdef class Encoder:
             user_data = PyBytes_FromStringAndSize(NULL, size)
             out = <uint8_t*>PyBytes_AS_STRING(user_data)
             if total > 1 and header:
-                plan.write_header(reference, total, index + 1, out)
+                plan.write_header(<int>reference, total, index + 1, out)
             elif header:
                 memcpy(out, PyBytes_AS_STRING(plan.header), header)
             written = plan.write(data, kind, start, cuts[index], header, out)
@@ -511,7 +386,7 @@ cdef class Encoder:
             segment.units = cuts[index].units
             segment.number = index + 1
             segment.total = total
-            segment.reference = reference
+            segment.reference = <int>reference
             segment.start = start
             segment.end = start = cuts[index].end
             segment.source = text
@@ -522,7 +397,7 @@ cdef class Encoder:
         result = Segmented.__new__(Segmented)
         result.text = text
         result.segments = segments
-        result.reference = reference
+        result.reference = <int>reference
         result.units = choice.units
         result.plan = plan
         result.esm = UDHI if header else 0
@@ -549,6 +424,12 @@ cdef Encoder default_encoder = None
 cdef object make_encoder = None
 
 
+cdef inline Encoder installed():
+    if default_encoder is None:
+        raise RuntimeError("import dispatcher.encoding: it gives these functions their encoder")
+    return default_encoder
+
+
 def install(Encoder default not None, factory not None):
     """Give `segment` and `count` the encoder for calls without options, and what makes one from options."""
     global default_encoder, make_encoder
@@ -556,14 +437,14 @@ def install(Encoder default not None, factory not None):
     make_encoder = factory
 
 
-def segment(text, *, int reference=0, **options):
+def segment(text, *, reference=0, **options):
     """segment(text, *, reference=0, **options)
 
     Return `text` as finished segments: Encoder.segment with the encoder for these options.
     """
     if options:
         return (<Encoder>make_encoder(**options)).segmented(text, reference)
-    return default_encoder.segmented(text, reference)
+    return installed().segmented(text, reference)
 
 
 def count(text, **options):
@@ -573,4 +454,4 @@ def count(text, **options):
     """
     if options:
         return (<Encoder>make_encoder(**options)).counted(text)
-    return default_encoder.counted(text)
+    return installed().counted(text)

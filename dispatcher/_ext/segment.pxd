@@ -52,6 +52,7 @@ cdef class Plan:
     cdef Py_ssize_t fit(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t n, int capacity,
                         Py_ssize_t* units) noexcept
     cdef int cost_at(self, const void* data, int kind, Py_ssize_t at) noexcept
+    cdef bint carries(self, const void* data, int kind, Py_ssize_t at) noexcept
     cdef Py_ssize_t cluster_cut(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t end,
                                 Py_ssize_t n, Py_ssize_t* cost) noexcept
     cdef Py_ssize_t octets_max(self, Py_ssize_t units, Py_ssize_t header) noexcept
@@ -72,5 +73,5 @@ cdef class Encoder:
 
     cdef void choose(self, const void* data, int kind, Py_ssize_t n, Cut* cuts, Choice* choice) noexcept
     cdef int refuse(self, object text, Choice* choice) except -1
-    cdef object segmented(self, object text, int reference)
+    cdef object segmented(self, object text, object given)
     cdef object counted(self, object text)

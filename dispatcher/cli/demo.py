@@ -1,9 +1,15 @@
 """``make demo``: real texts explained, then a million counted."""
 
+from __future__ import annotations
+
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from dispatcher.cli.segments import describe
+
+if TYPE_CHECKING:
+    from dispatcher.encoding import Cost
 
 TEXTS = {
     "A one-time code": "Your one-time code is 482913. Do not tell it to anyone, not even to the bank.",
@@ -24,6 +30,7 @@ TEXTS = {
     ),
 }
 MANY = 1_000_000
+SLICE = 10_000
 
 
 def main() -> int:
@@ -41,22 +48,21 @@ def main() -> int:
         f"Your one-time code is {number:06d}. Do not tell it to anyone, please." for number in range(MANY)
     ]
     for name, batch in (("counted", count_batch), ("made into finished segments", segment_batch)):
-        batch(texts[:1000])
+        batch(texts[:SLICE])
+        slices = [texts[at : at + SLICE] for at in range(0, MANY, SLICE)]
         began = time.perf_counter()
-        batch(texts)
+        for each in slices:
+            batch(each)
         took = time.perf_counter() - began
         print(f"{MANY:,} one-time codes {name} in {took:.3f} s: {MANY / took / 1e6:.1f} million a second")
     return 0
 
 
-def _costs(costs: object) -> str:
+def _costs(costs: tuple[Cost, ...]) -> str:
     """Runs of characters by their cost: most cost one unit, so only the others are spelled out."""
-    from dispatcher.encoding import Cost
-
     runs: list[str] = []
     plain = 0
-    for cost in costs:  # type: ignore[attr-defined]
-        assert isinstance(cost, Cost)
+    for cost in costs:
         if cost.units == 1:
             plain += 1
             continue

@@ -119,7 +119,8 @@ def segment_batch(
     """Return the finished segments of every text, as `segment` would.
 
     `references` are the concatenation references, one a text; without them all are 0. With the method
-    "payload" the segments' user data joined is the message_payload.
+    "payload" the segments' user data joined is the message_payload. Slices of some 10,000 texts are fastest:
+    what they become still fits the processor's cache.
 
     TypeError, ValueError, ConfigError: as `count_batch`; ValueError also for a reference out of range.
     """
@@ -159,9 +160,11 @@ def _references(
 ) -> NDArray[np.uint16]:
     import numpy as np
 
-    given = np.asarray(references, np.int64)
+    given = np.asarray(references)
     if given.shape != (n,):
         raise ValueError(f"references are one a text: {n}, not {given.shape}")
+    if n and given.dtype.kind not in "iuO":  # O: whole numbers too large for any column, or no numbers
+        raise TypeError(f"references are whole numbers, not {given.dtype}")
     if n and not 0 <= given.min() <= given.max() <= compiled.reference_max:
         raise ValueError(f"references are 0 to {compiled.reference_max}, not {given.min()} to {given.max()}")
     return given.astype(np.uint16)

@@ -14,6 +14,17 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypedDict
 from dispatcher._ext.gsm7 import Gsm7Table
 from dispatcher._ext.segment import Encoder, Plan
 from dispatcher.encoding.tables import DEFAULT, LANGUAGE_ID, LOCKING, SINGLE_SHIFT
+from dispatcher.encoding.udh import (
+    CONCATENATION_8,
+    CONCATENATION_16,
+    parse_elements,
+)
+from dispatcher.encoding.udh import (
+    LOCKING_SHIFT as LOCKING_SHIFT_IEI,
+)
+from dispatcher.encoding.udh import (
+    SINGLE_SHIFT as SINGLE_SHIFT_IEI,
+)
 from dispatcher.errors import ConfigError
 from dispatcher.limits import HEADER_OCTETS_MAX, SEGMENTS_DEFAULT, SEGMENTS_MAX, USER_DATA_OCTETS
 
@@ -68,9 +79,10 @@ _FORMS: Final[dict[Alphabet, _Form]] = {
 }
 _METHODS: Final = ("udh", "sar", "payload")
 _PACKINGS: Final = ("unpacked", "packed", "packed-cr")
-_IEI_CONCATENATION: Final = {8: bytes([0x00, 3, 0, 0, 0]), 16: bytes([0x08, 4, 0, 0, 0, 0])}
-_IEI_SINGLE_SHIFT: Final = 0x24
-_IEI_LOCKING_SHIFT: Final = 0x25
+_CONCATENATION: Final = {
+    8: bytes([CONCATENATION_8, 3, 0, 0, 0]),
+    16: bytes([CONCATENATION_16, 4, 0, 0, 0, 0]),
+}
 _LATEST: Final = 256  # encoders remembered: as many combinations as a process of many carriers uses
 
 
@@ -103,16 +115,15 @@ def encoder(
         _one_of("language", language, tuple(SINGLE_SHIFT)[1:])
     _one_of("method", method, _METHODS)
     _one_of("packing", packing, _PACKINGS)
-    _one_of("reference_bits", reference_bits, tuple(_IEI_CONCATENATION))
+    _one_of("reference_bits", reference_bits, tuple(_CONCATENATION))
     _whole("max_segments", max_segments, 1, SEGMENTS_MAX)
     if message_class is not None:
         _whole("message_class", message_class, 0, 3)
-    codings = tuple(sorted((data_codings or {}).items()))
-    for name, coding in codings:
+    for name, coding in (data_codings or {}).items():
         _one_of("alphabet in data_codings", name, tuple(_FORMS))
         _whole(f"data_codings[{name!r}]", coding, 0, 255)
-    if not isinstance(elements, bytes):
-        raise ConfigError(f"elements is bytes, not {type(elements).__name__}")
+    codings = tuple(sorted((data_codings or {}).items()))
+    _check_elements(elements)
     if languages and "gsm7" not in allowed:
         raise ConfigError("languages are tables of gsm7: allow it too")
     if method != "udh" and (languages or elements):
@@ -120,13 +131,21 @@ def encoder(
     if method == "payload" and packing != "unpacked":
         raise ConfigError("packing is per segment: use method 'udh' or 'sar', not 'payload'")
     return _compiled(
-        max_segments, allowed, tuple(languages), reference_bits, method, packing, message_class, codings,
-        elements, bool(clusters),
-    )  # fmt: skip
+        max_segments,
+        tuple(dict.fromkeys(allowed)),
+        tuple(dict.fromkeys(languages)),
+        reference_bits,
+        method,
+        packing,
+        message_class,
+        codings,
+        elements,
+        bool(clusters),
+    )
 
 
 def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
+    if value not in known or type(value) is not type(known[0]):
         from difflib import get_close_matches
 
         close = get_close_matches(str(value), [str(name) for name in known], 1)
@@ -137,6 +156,20 @@ def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
 def _whole(option: str, value: object, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ConfigError(f"{option} is a whole number from {least} to {most}, not {value!r}")
+
+
+def _check_elements(elements: object) -> None:
+    if not isinstance(elements, bytes):
+        raise ConfigError(f"elements is bytes, not {type(elements).__name__}")
+    parsed, error = parse_elements(elements)
+    if error:
+        raise ConfigError(f"elements: {error}; each is an IEI, a length and so many octets")
+    ours = {CONCATENATION_8, CONCATENATION_16, SINGLE_SHIFT_IEI, LOCKING_SHIFT_IEI}
+    for iei, _ in parsed:
+        if iei in ours:
+            raise ConfigError(
+                f"elements: 0x{iei:02X} is added where it is needed; receivers obey the last one"
+            )
 
 
 @functools.lru_cache(maxsize=_LATEST)
@@ -152,7 +185,7 @@ def _compiled(
     elements: bytes,
     clusters: bool,
 ) -> Encoder:
-    concatenation = _IEI_CONCATENATION[reference_bits]
+    concatenation = _CONCATENATION[reference_bits]
 
     def plan(name: Alphabet, language: str, shifts: bytes, table: Gsm7Table | None, decisive: bool) -> Plan:
         form = _FORMS[name]
@@ -199,8 +232,8 @@ def _compiled(
 
 def _nationals(language: str) -> Iterator[tuple[str, bytes, Gsm7Table]]:
     """Yield the ways to use a language's tables, shortest header first: name, elements, table."""
-    single = bytes([_IEI_SINGLE_SHIFT, 1, LANGUAGE_ID[language]])
-    locking = bytes([_IEI_LOCKING_SHIFT, 1, LANGUAGE_ID[language]])
+    single = bytes([SINGLE_SHIFT_IEI, 1, LANGUAGE_ID[language]])
+    locking = bytes([LOCKING_SHIFT_IEI, 1, LANGUAGE_ID[language]])
     yield f"{language}-single", single, table(DEFAULT, language)
     if language in LOCKING:
         yield f"{language}-locking", locking, table(language, DEFAULT)

@@ -1,0 +1,1 @@
+"""Differential tests against other people's encoders, and tests of bench/."""

@@ -1,0 +1,39 @@
+"""What the README shows is what happens."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+from dispatcher.__main__ import main
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_library_example_prints_what_its_comments_say() -> None:
+    """Every print of the README's Python is followed by its output, as a comment."""
+    (example,) = blocks("python")
+    expected = [line.split("  # ", 1)[1] for line in example.splitlines() if line.startswith("print(")]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(example, "README.md", "exec"), {})
+    assert out.getvalue().splitlines() == expected
+    assert len([line for line in example.splitlines() if line]) <= 12
+
+
+def test_the_first_text_prints_what_the_readme_shows() -> None:
+    """The first command of the README, run here, gives the lines below it."""
+    (session,) = [block for block in blocks("sh") if block.startswith("$ ")]
+    command, *shown = session.split("\n$ ")[0].splitlines()
+    arguments = shlex.split(command.removeprefix("$ "))
+    assert arguments[0].endswith("/dispatcher")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(arguments[1:]) == 0
+    assert out.getvalue().splitlines() == shown
