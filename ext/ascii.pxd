@@ -9,6 +9,13 @@
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
+cdef extern from *:
+    """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    #error "words are read as little-endian here: x86-64 and aarch64 are"
+    #endif
+    """
+
 cdef enum:
     WORD = 8
 

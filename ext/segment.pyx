@@ -248,6 +248,7 @@ cdef class Encoder:
         if None in plans:
             raise TypeError("plans are Plans, not None")
         for plan in plans:  # a character costs one unit at least: longer texts are refused unread
+            self.has_ucs2 |= plan.form == UCS2
             most = plan.segment_units * max_segments
             if most < plan.single_units or max_segments == 1:
                 most = plan.single_units
@@ -270,6 +271,8 @@ cdef class Encoder:
             return
         for index in range(PyTuple_GET_SIZE(self.plans)):
             plan = <Plan>PyTuple_GET_ITEM(self.plans, index)
+            if kind == 4 and plan.form != UCS2 and self.has_ucs2:
+                continue  # a str is this wide only for a character beyond U+FFFF, which UCS-2 alone has
             found = plan.cut(data, kind, n, self.clusters, cuts, CUTS_MAX, &units)
             last_cut = index  # whether it found an end or not, `cuts` is its own now
             if found < 0:

@@ -1,15 +1,20 @@
 # Characters counted and written: the loops of the encoder, one function for each form of alphabet, each of
 # them for every kind of str. Header-only: inline C functions over (pointer, length) that the caller checked.
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from ascii cimport ascii_septets
 from text cimport char_t
 
 from dispatcher._ext.gsm7 cimport NOT_IN_TABLE
 
+cdef extern from *:
+    int __builtin_ctz(unsigned int bits) noexcept
+
 cdef enum:
     BLOCK = 64  # characters summed before a look at the sum: 64 * 2 stays below NOT_IN_TABLE
+    FIRST = 8   # of the first block: most texts that the alphabet lacks show it at once
 
 
 # ---- how much fits: one function an alphabet form, for each kind of str ----
@@ -20,16 +25,19 @@ cdef enum:
 cdef inline Py_ssize_t fit_septets(const uint8_t* cost, const char_t* s, Py_ssize_t n, int capacity,
                                    Py_ssize_t* units) noexcept:
     cdef Py_ssize_t take = n if n < capacity else capacity
-    cdef Py_ssize_t at = 0, stop, total = 0
+    cdef Py_ssize_t at = 0, start, stop = FIRST, total = 0
     cdef unsigned int block
     while at < take:
-        stop = at + BLOCK if at + BLOCK < take else take
+        start = at
+        if stop > take:
+            stop = take
         block = 0
         while at < stop:
             block += cost[plane0(s[at])]
             at += 1
+        stop += BLOCK
         if block >= NOT_IN_TABLE:
-            at = stop - BLOCK if stop > BLOCK else 0
+            at = start
             while cost[plane0(s[at])] != NOT_IN_TABLE:
                 at += 1
             return -1 - at
@@ -83,20 +91,20 @@ cdef inline Py_ssize_t fit_ucs2(const char_t* s, Py_ssize_t n, int capacity, Py_
     cdef Py_ssize_t take = n if n < capacity else capacity
     cdef Py_ssize_t at, total = take
     cdef unsigned int pairs = 0
-    cdef bint lone = False
+    cdef char_t lone = 0  # as wide as a character, so that the loop works on whole vectors
     if char_t is uint8_t:
         pass
     else:
         for at in range(take):
-            lone |= surrogate(s[at])
+            lone |= <char_t>(s[at] >> 11 == 0x1B)
+            if char_t is uint32_t:
+                pairs += s[at] > 0xFFFF
         if lone:
             at = 0
             while not surrogate(s[at]):
                 at += 1
             return -1 - at
     if char_t is uint32_t:
-        for at in range(take):
-            pairs += s[at] > 0xFFFF
         total += pairs
         while total > capacity:
             take -= 1
@@ -131,22 +139,53 @@ cdef inline void write_octets(const char_t* s, Py_ssize_t n, uint8_t* out) noexc
 
 
 cdef inline void write_ucs2(const char_t* s, Py_ssize_t n, uint8_t* out) noexcept:
-    cdef Py_ssize_t at
-    cdef uint32_t code
-    for at in range(n):
-        if char_t is uint32_t:
-            code = s[at]
-            if code > 0xFFFF:
-                code -= 0x10000
-                out[0] = 0xD8 | (code >> 18)
-                out[1] = (code >> 10) & 0xFF
-                out[2] = 0xDC | ((code >> 8) & 0x03)
-                out[3] = code & 0xFF
-                out += 4
-            else:
-                out[0] = code >> 8
-                out[1] = code & 0xFF
-                out += 2
-        else:
+    cdef Py_ssize_t at = 0, width
+    cdef uint32_t word
+    cdef uint64_t two, more, both
+    if char_t is uint32_t:
+        while at + 4 <= n:  # four at a time, in two words, up to the first that needs a pair
+            memcpy(&two, s + at, 8)
+            memcpy(&more, s + at + 2, 8)
+            both = swap_octets(narrow(two) | narrow(more) << 32)
+            memcpy(out, &both, 8)
+            if (two | more) & <uint64_t>0xFFFF0000FFFF0000ULL == 0:
+                at += 4
+                out += 8
+                continue
+            word = __builtin_ctz(beyond(two) | beyond(more) << 2)
+            at += word + 1
+            out += 2 * word + 4
+            word = utf16(s[at - 1])
+            memcpy(out - 4, &word, 4)
+        while at < n:
+            word = utf16(s[at])
+            width = 2 + 2 * (s[at] > 0xFFFF)
+            memcpy(out, &word, width)
+            at += 1
+            out += width
+    else:
+        for at in range(n):
             out[at * 2] = (<uint16_t>s[at]) >> 8
             out[at * 2 + 1] = s[at] & 0xFF
+
+
+cdef inline uint32_t utf16(uint32_t code) noexcept:
+    """The octets of a character in the order they are stored; of one below U+10000 two of them count."""
+    cdef uint32_t pair = <uint32_t>0 - <uint32_t>(code > 0xFFFF)
+    cdef uint32_t first = ((0xD7C0 + (code >> 10)) & pair) | (code & ~pair)
+    return (first >> 8 & 0xFF) | (first & 0xFF) << 8 | (0xDC | (code >> 8 & 0x03)) << 16 | (code & 0xFF) << 24
+
+
+cdef inline uint32_t beyond(uint64_t two) noexcept:
+    """A bit for each of two 32-bit characters that is beyond U+FFFF, the first in bit 0."""
+    return <uint32_t>(two & <uint64_t>0xFFFF0000ULL != 0) | <uint32_t>(two >> 48 != 0) << 1
+
+
+cdef inline uint64_t narrow(uint64_t two) noexcept:
+    """Two 32-bit characters below U+10000 as two 16-bit ones."""
+    return (two & 0xFFFF) | (two >> 16 & <uint64_t>0xFFFF0000ULL)
+
+
+cdef inline uint64_t swap_octets(uint64_t four) noexcept:
+    """Four 16-bit characters, the most significant octet of each first."""
+    return (four & <uint64_t>0x00FF00FF00FF00FFULL) << 8 | (four >> 8 & <uint64_t>0x00FF00FF00FF00FFULL)

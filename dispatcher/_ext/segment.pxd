@@ -69,6 +69,7 @@ cdef class Encoder:
     cdef readonly int reference_max
     cdef bint headed                 # method "udh": segments of several carry a header
     cdef bint payload                # method "payload": several go out as one
+    cdef bint has_ucs2
     cdef Py_ssize_t characters_max
 
     cdef void choose(self, const void* data, int kind, Py_ssize_t n, Cut* cuts, Choice* choice) noexcept

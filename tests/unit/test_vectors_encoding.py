@@ -62,7 +62,7 @@ NOT_OURS: Final[dict[str, str]] = {
     "text_charset-158": "Greek capitals are not replaced by Latin look-alikes unless `el-upper` is asked for",
     "text_charset-159": "ç would arrive as Ç",
     "gsm7_packed-055": "without a count the eighth septet stays: a trailing @ may be the text's own",
-    "national_text-008": "^ \\ | ~ take the plain codes of the Portuguese locking table, one septet instead of two",
+    "national_text-008": "^ \\ | ~ take the plain codes of the Portuguese locking table: one septet, not two",
     **dict.fromkeys([f"segmentation-{n}" for n in (114, 115, 116, 118)], CR_PAD),
 }
 """Vectors of ``policy`` and ``vendor`` that do not hold here, each with the reason."""
