@@ -19,11 +19,10 @@ from bench.corpora import CORPORA, TEXTS, corpus, describe
 from bench.machine import ROOT, describe_run
 from bench.peers import Absent, Peer, calculator
 from bench.reference import Cut, Faults, judge
-from bench.results import Result, Row
+from bench.results import YARDSTICK, Result, Row
 from bench.timing import Pass, Spread, alternate, at_once, loop_alone, one_by_one, ratios
 from dispatcher.encoding import TextBuffer, count, count_batch, segment, segment_batch
 
-YARDSTICK: Final = "str.encode utf-16-be (yardstick)"
 SEGMENT, COUNT = "segment", "count"
 BATCH_OTP_TEXTS_PER_S: Final = 20_000_000
 

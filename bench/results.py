@@ -7,6 +7,7 @@ from typing import Final, NotRequired, TypedDict
 from bench.machine import ROOT, Run
 
 RESULTS: Final = ROOT / "bench" / "results"
+YARDSTICK: Final = "str.encode utf-16-be (yardstick)"
 
 
 class Row(TypedDict):

@@ -1,9 +1,13 @@
 """Results as tables: one to read in a terminal, one for the README."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from bench.machine import sentence
-from bench.results import Result, Row
+from bench.results import YARDSTICK, Result, Row
+from bench.timing import Spread
+
+BUSY: Final = 1.15  # on a quiet machine the middle half of the rounds is within a few per cent
 
 
 def terminal(result: Result) -> str:
@@ -50,9 +54,17 @@ def notes(result: Result) -> list[str]:
         f"import dispatcher.encoding: {result['import_ms']:.1f} ms in a fresh interpreter.",
     ]
     lines += [f"Absent: {name}: {reason}." for name, reason in result["absent"].items()]
+    if busy := [row["corpus"] for row in result["rows"] if _disturbed(row)]:
+        lines.append(f"The machine was busy during {', '.join(busy)}: measure again before quoting those.")
     if result["quick"]:
         lines.append("Quick run: few and short rounds. Not for quoting.")
     return lines
+
+
+def _disturbed(row: Row) -> bool:
+    """Whether the yardstick, ever the same work, took different times in the middle half of its rounds."""
+    spread = Spread.of(row["rounds"])
+    return row["side"] == YARDSTICK and spread.q3 > spread.q1 * BUSY
 
 
 def _title(row: Row) -> str:

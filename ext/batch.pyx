@@ -19,7 +19,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
 
-from dispatcher._ext.segment cimport CUTS_MAX, FITS, TOO_MANY, Choice, Cut, Encoder, Plan
+from dispatcher._ext.segment cimport CUTS_MAX, FITS, TOO_MANY, UNENCODABLE, Choice, Cut, Encoder, Plan
 from text cimport ASCII, PyUnicode_DATA, PyUnicode_GET_LENGTH, kind_of
 
 cdef extern from "Python.h":
@@ -266,6 +266,8 @@ cdef inline bint choose(Encoder encoder, Source source, Py_ssize_t index, Text* 
         choice.verdict = NOT_TEXT
         return False
     encoder.choose(text.data, text.kind, text.length, cuts, choice)
+    if choice.verdict == UNENCODABLE:
+        encoder.blame(text.data, text.kind, text.length, choice)
     return choice.verdict == FITS
 
 

@@ -296,17 +296,25 @@ cdef class Encoder:
     cdef int refuse(self, object text, Choice* choice) except -1:
         if choice.verdict == TOO_MANY:
             raise TooManySegmentsError(choice.segments, self.max_segments, bool(choice.exact))
-        # The first character that no alphabet has; where each lacks another one, the last of those found,
-        # with the alphabets that lack it.
         cdef const void* data = PyUnicode_DATA(text)
-        cdef int kind = kind_of(text)
-        cdef Py_ssize_t at, position = choice.position
-        for at in range(choice.position, PyUnicode_GET_LENGTH(text)):
-            if not any([(<Plan>plan).carries(data, kind, at) for plan in self.plans]):
-                position = at
-                break
-        lacking = [plan.alphabet for plan in self.plans if not (<Plan>plan).carries(data, kind, position)]
-        raise UnencodableError(position, text[position], list(dict.fromkeys(lacking)))
+        self.blame(data, kind_of(text), PyUnicode_GET_LENGTH(text), choice)
+        lacking = [plan.alphabet for plan in self.plans
+                   if not (<Plan>plan).carries(data, kind_of(text), choice.position)]
+        raise UnencodableError(choice.position, text[choice.position], list(dict.fromkeys(lacking)))
+
+    cdef void blame(self, const void* data, int kind, Py_ssize_t n, Choice* choice) noexcept:
+        """Of an UNENCODABLE text, move `position` to the first character that no alphabet has; it stays where
+        each lacks another one."""
+        cdef Py_ssize_t at
+        cdef int index
+        cdef bint carried
+        for at in range(choice.position, n):
+            carried = False
+            for index in range(PyTuple_GET_SIZE(self.plans)):
+                carried |= (<Plan>PyTuple_GET_ITEM(self.plans, index)).carries(data, kind, at)
+            if not carried:
+                choice.position = at
+                return
 
     def count(self, text):
         """Return the Count of `text`.

@@ -73,6 +73,7 @@ cdef class Encoder:
     cdef Py_ssize_t characters_max
 
     cdef void choose(self, const void* data, int kind, Py_ssize_t n, Cut* cuts, Choice* choice) noexcept
+    cdef void blame(self, const void* data, int kind, Py_ssize_t n, Choice* choice) noexcept
     cdef int refuse(self, object text, Choice* choice) except -1
     cdef object segmented(self, object text, object given)
     cdef object counted(self, object text)

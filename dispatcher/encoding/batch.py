@@ -36,8 +36,8 @@ class TextBuffer(NamedTuple):
     ``np.frombuffer(offsets, np.int32)`` and ``data``.
     """
 
-    offsets: Buffer
-    data: Buffer
+    offsets: Buffer | NDArray[np.int32] | NDArray[np.int64]
+    data: Buffer | NDArray[np.uint8]
 
 
 class CountBatch(NamedTuple):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dispatcher.encoding.decode import UDHI, Received, alphabet_of, body_octets, text_of
 from dispatcher.encoding.udh import UserDataHeader, split_header
+from dispatcher.limits import SEGMENTS_MAX
 
 
 class Part(NamedTuple):
@@ -97,7 +98,7 @@ def _piece(part: Part, default: Received, packed: bool) -> _Piece:
     if concatenation is not None:
         key = (concatenation.reference, concatenation.total, concatenation.reference_bits)
         return _Piece(key, concatenation.number, header, alphabet, octets)
-    if part.sar is not None and 1 <= part.sar[2] <= part.sar[1]:
+    if part.sar is not None and 1 <= part.sar[2] <= part.sar[1] <= SEGMENTS_MAX:
         return _Piece((part.sar[0], part.sar[1], _SAR_BITS), part.sar[2], header, alphabet, octets)
     return _Piece(_ALONE, 1, header, alphabet, octets)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare
+from bench import compare, tables
 from bench.compare import Change
-from bench.results import Result, Row, save
+from bench.results import YARDSTICK, Result, Row, save
 
 CALM = [0.98, 0.99, 1.0, 1.01, 1.02]
 NOISY = [0.7, 0.8, 1.0, 1.2, 1.3]
@@ -97,6 +97,13 @@ def test_peers_are_not_compared() -> None:
     theirs = row("smpplib make_parts", 1, CALM, ours=False)
     slower = row("smpplib make_parts", 9, CALM, ours=False)
     assert compare.compare(result(theirs), result(slower)) == []
+
+
+@pytest.mark.parametrize(("rounds", "said"), [(CALM, False), (NOISY, True)])
+def test_a_table_tells_that_the_machine_was_busy(rounds: list[float], said: bool) -> None:
+    """Figures taken beside other work say so themselves."""
+    lines = tables.notes(result(row(YARDSTICK, 1, rounds), row("segment", 1, NOISY)))
+    assert any("busy during c1_otp_en:" in line for line in lines) == said
 
 
 @pytest.mark.parametrize(("factor", "status"), [(1.0, 0), (0.5, 0), (1.5, 1)])
