@@ -188,6 +188,12 @@ cdef class Pdu:
                 return value
         return default
 
+    def response(self, command_status=0, **fields):
+        response_id = (<CommandSpec>self.spec).response_id
+        if response_id == 0:
+            raise LocalProtocolError(f"{self.name}: SMPP has no answer to it", "command_id")
+        return Pdu(response_id, self.sequence_number, command_status, (), **fields)
+
     def __getattribute__(self, name):
         cdef CommandSpec spec = self.spec
         position = spec.index.get(name)
@@ -215,7 +221,9 @@ cdef class Pdu:
     def __repr__(self):
         cdef CommandSpec spec = self.spec
         parts = [f"{spec.name} sequence_number={self.sequence_number} command_status=0x{self.command_status:x}"]
-        parts += [f"{name}={shown(name, value)}" for name, value in zip(spec.names, self.values)]
+        parts += [
+            f"{name}={shown(name, value)}" for name, value in zip(spec.names, self.values) if value is None or value
+        ]
         for tag, value in self.tlvs:
             name = TAGS[tag].name if tag in TAGS else f"0x{tag:04x}"
             parts.append(f"{name}={shown(name, value)}")

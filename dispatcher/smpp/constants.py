@@ -220,7 +220,7 @@ class Npi:
 
 
 class EsmClass:
-    """esm_class (5.2.12): a mode, a type, and two feature bits. Mask first: reserved bits are never an error."""
+    """esm_class (5.2.12): a mode, a type, two feature bits. Mask first: reserved bits are no error."""
 
     MODE_MASK: Final = 0x03
     DEFAULT_MODE: Final = 0x00

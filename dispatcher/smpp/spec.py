@@ -242,7 +242,7 @@ TLV_TAG: Final[dict[str, int]] = {spec.name: tag for tag, spec in TLVS.items()}
 
 
 def response_id(command_id: int) -> int:
-    """Return the command_id that answers a request; generic_nack for an unknown one, 0 where none may answer."""
+    """Return the command_id of the answer: generic_nack to an unknown request, 0 where none may be sent."""
     if command_id & RESPONSE_BIT or command_id in UNANSWERED:
         return 0
     return command_id | RESPONSE_BIT if command_id in COMMANDS else Command.GENERIC_NACK
