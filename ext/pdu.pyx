@@ -159,7 +159,8 @@ cdef class Pdu:
             if name in spec.index:
                 values[spec.index[name]] = tuple(value) if type(value) is list else value
             elif name in TAG_OF:
-                options.append((TAG_OF[name], value))
+                if value is not None:
+                    options.append((TAG_OF[name], value))
             else:
                 raise LocalProtocolError(
                     f"{spec.name} has no field {name!r}; it has {', '.join(spec.names) or 'no body'}, and TLVs", name
@@ -273,7 +274,7 @@ include "pdu_encode.pxi"
 cdef inline object bytes_or_none(const Octets *octets):
     return None if octets.length < 0 else as_bytes(octets)
 
-def read_submit_sm_resps(const uint8_t[::1] data, Py_ssize_t limit=COMMAND_LENGTH_MAX):
+def read_submit_sm_resps(const uint8_t[::1] data, Py_ssize_t limit=70_000):
     """(sequence_number, command_status, message_id or None) of every PDU in `data`; it holds nothing else."""
     cdef Py_ssize_t left = data.shape[0]
     cdef Py_ssize_t length

@@ -66,7 +66,8 @@ cdef object decode_frame(const uint8_t *at, Py_ssize_t length):
     pdu = make(spec, header.command_status, header.sequence_number, values, tlvs, ())
     if fault.trouble != NONE:
         text = describe(spec, &fault)
-        if not (spec.response and (header.command_status != 0 or fault.trouble == TOO_LONG)):
+        # tolerated: a body nobody needs, and a string too long in a PDU that nobody can answer
+        if not (spec.response and header.command_status != 0 or spec.response_id == 0 and fault.trouble == TOO_LONG):
             if flaws:
                 pdu.flaws = tuple(flaws)
             return Recoverable(
@@ -212,7 +213,7 @@ cdef object unrecoverable(uint32_t command_length, Py_ssize_t limit):
         RINVCMDLEN, command_length,
     )
 
-def decode(const uint8_t[::1] data, Py_ssize_t limit=COMMAND_LENGTH_MAX):
+def decode(const uint8_t[::1] data, Py_ssize_t limit=70_000):
     """The one PDU that fills `data`."""
     cdef Py_ssize_t length = data.shape[0]
     cdef const uint8_t *at = &data[0] if length else NULL
@@ -232,7 +233,7 @@ def decode(const uint8_t[::1] data, Py_ssize_t limit=COMMAND_LENGTH_MAX):
 cdef class Framer:
     """Reads of any size in, whole PDUs out; see the stub."""
 
-    def __cinit__(self, Py_ssize_t limit=COMMAND_LENGTH_MAX, Py_ssize_t read_octets=65536):
+    def __cinit__(self, Py_ssize_t limit=70_000, Py_ssize_t read_octets=65536):
         if not HEADER_OCTETS <= limit <= 16_777_216 or not 1 <= read_octets <= 16_777_216:
             raise ValueError("limit: 16 to 16777216 octets; read_octets: 1 to 16777216")
         if not inbox_init(&self.inbox, limit, read_octets):

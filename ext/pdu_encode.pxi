@@ -149,8 +149,8 @@ cdef int write_pdu(Outbox *outbox, Pdu pdu) except -1:
         append_field(outbox, spec, i, value)
     payload = False
     for tag, value in pdu.tlvs:
-        payload = payload or (tag == 0x0424 and len(value) > 0)
         append_tlv(outbox, tag, value)
+        payload = payload or (tag == 0x0424 and len(value) > 0)
     if payload and pdu.sm_length:
         raise refuse(
             f"{spec.name}.message_payload", "short_message is filled too; exactly one may be (5.3.2.32)", "message_payload"
@@ -196,7 +196,7 @@ cdef class SubmitTemplate:
     """What every submit_sm of a carrier has in common, checked once; see the stub."""
 
     def __init__(
-        self, *, service_type=b"", protocol_id=0, priority_flag=0, replace_if_present_flag=0, sm_default_msg_id=0,
+        self, service_type=b"", protocol_id=0, priority_flag=0, replace_if_present_flag=0, sm_default_msg_id=0,
         tlvs=(),
     ):
         cdef bytes octets

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, final
 
-from dispatcher.errors import Recoverable, Unrecoverable
-
 from _typeshed import ReadableBuffer
+
+from dispatcher.errors import Recoverable, Unrecoverable
 
 @final
 class Pdu:
     """One PDU, never changed.
 
     Mandatory and optional parameters are attributes, spelled as in SMPP 3.4: ``pdu.source_addr``,
-    ``pdu.receipted_message_id``. Strings are ``bytes`` without their NUL, numbers ``int``; lists are tuples of
-    ``SmeAddress``, ``DistributionList`` and ``UnsuccessSme`` (see ``dispatcher.smpp.spec``). A mandatory
+    ``pdu.receipted_message_id``. Strings are ``bytes`` without their NUL, numbers ``int``; lists are tuples
+    of ``SmeAddress``, ``DistributionList`` and ``UnsuccessSme`` (see ``dispatcher.smpp.spec``). A mandatory
     parameter that a response left out, and a TLV that is not there, is ``None``. Where a name is both
     (``message_state`` of query_sm_resp) the mandatory one wins.
 
@@ -57,10 +57,10 @@ class Pdu:
         """Return the first TLV with a tag."""
 
     def response(self, command_status: int = 0, **fields: Any) -> Pdu:
-        """Return the response to this request: same sequence_number. Raise LocalProtocolError if there is none."""
+        """Return the response to this request; raise LocalProtocolError if SMPP has none."""
 
-    def __getattr__(self, name: str) -> Any: ...  # the parameters
-    def __eq__(self, other: object) -> bool: ...
+    def __getattribute__(self, name: str, /) -> Any: ...  # the parameters
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -87,7 +87,6 @@ class SubmitTemplate:
 
     def __init__(
         self,
-        *,
         service_type: bytes = b"",
         protocol_id: int = 0,
         priority_flag: int = 0,
@@ -127,4 +126,4 @@ def read_submit_sm_resps(data: ReadableBuffer, limit: int = 70_000) -> list[tupl
     """Return (sequence_number, command_status, message_id) of PDUs that are all submit_sm_resp."""
 
 def read_deliver_sm(data: ReadableBuffer) -> tuple[int, Mapping[str, int | bytes | None]]:
-    """Return the status to answer (0: fine) and what a deliver_sm says; ValueError if it is not one whole PDU."""
+    """Return the status to answer (0: fine) and what a deliver_sm says; ValueError if it is no whole PDU."""

@@ -8,7 +8,7 @@ The laws:
 * nothing is cut: what does not fit is a LocalProtocolError;
 * numbers never stand in an error: lengths do, and one offending character.
 
-Which TON and NPI a carrier wants for each of the three kinds is a row of its profile; here are the usual ones.
+Which TON and NPI a carrier wants for each of the three is a row of its profile; here are the usual ones.
 """
 
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ SHORT_CODE_DIGITS: Final = range(3, 9)
 NAME_CHARACTERS_MAX: Final = 11
 """TS 23.040, 9.1.2.5: ten octets of packed septets."""
 
-GSM_DEFAULT: Final = (  # in code order; ESC stands as U+FFFD, as in encoding/tables.py, of which this is a copy
+GSM_DEFAULT: Final = (  # in code order, ESC as U+FFFD: a copy from encoding/tables.py
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\ufffdÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
@@ -66,7 +66,7 @@ def short_code(text: str) -> Address:
 
 
 def alphanumeric(text: str) -> Address:
-    """Check a name. Its octets are ISO 8859-1: a C-octet string cannot hold the GSM code of ``@``, which is 0."""
+    """Check a name. Its octets are ISO 8859-1: the GSM code of ``@`` is 0, which would end the string."""
     if not 1 <= len(text) <= NAME_CHARACTERS_MAX:
         raise _illegal(text, f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
     if _all_digits(text):
@@ -75,7 +75,7 @@ def alphanumeric(text: str) -> Address:
         if character not in GSM_DEFAULT or character in "\n\r\ufffd" or ord(character) > 0xFF:
             raise _illegal(
                 text,
-                f"{character!r} is not possible in a name: GSM default alphabet only, no €, no brackets, no line ends",
+                f"{character!r} is not possible in a name: only the GSM default alphabet without Greek is",
             )
     return Address(Ton.ALPHANUMERIC, Npi.UNKNOWN, text.encode("latin-1"))
 

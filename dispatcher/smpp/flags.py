@@ -97,7 +97,7 @@ def registered_parts(registered_delivery: int) -> RegisteredParts:
 
 
 def network_error(value: bytes) -> NetworkError:
-    """Read a network_error_code: an octet of type, two of code. Three ASCII digits, as some send, stay raw."""
+    """Read a network_error_code: an octet of type, two of code. ASCII digits, as some send, stay raw."""
     if len(value) != 3 or value.isdigit():
         return NetworkError(None, None, value)
     return NetworkError(value[0], int.from_bytes(value[1:], "big"), value)

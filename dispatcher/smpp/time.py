@@ -44,8 +44,8 @@ def format_relative(seconds: int) -> bytes:
     days, rest = divmod(seconds, 86_400)
     if days > _DAYS_MAX:
         raise LocalProtocolError(
-            f"validity_period: {days} days do not fit a relative time, at most {_DAYS_MAX} do; months and years "
-            "have no agreed length: send an absolute time",
+            f"validity_period: {days} days do not fit a relative time, at most {_DAYS_MAX} do; "
+            "months and years have no agreed length: send an absolute time",
             "validity_period",
         )
     return b"0000%02d%02d%02d%02d000R" % (days, rest // 3600, rest // 60 % 60, rest % 60)
@@ -54,7 +54,7 @@ def format_relative(seconds: int) -> bytes:
 def format_absolute(when: datetime, now: datetime) -> bytes:
     """Write an aware datetime, to the tenth of a second, in its own offset.
 
-    Offsets that SMPP cannot write (beyond 12 hours, or no quarter hours) are written as UTC: the same instant.
+    Offsets that SMPP cannot write (over 12 hours, or no quarter hours) are written as UTC: the same instant.
     """
     offset = when.utcoffset()
     if offset is None:
@@ -64,7 +64,7 @@ def format_absolute(when: datetime, now: datetime) -> bytes:
         return format_absolute(when.astimezone(UTC), now)
     if _full_year(when.year % 100, now) != when.year:
         raise LocalProtocolError(
-            f"year {when.year}: two digits would be read as another century; within 49 years of now is possible",
+            f"year {when.year}: two digits would be read as another century; stay within 49 years of now",
             "validity_period",
         )
     sign = "-" if offset < timedelta(0) else "+"

@@ -1,0 +1,1 @@
+"""The compiled modules against slow, obvious twins and outside vectors."""
