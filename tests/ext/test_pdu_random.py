@@ -1,5 +1,6 @@
 """The codec against its slow twin, on whatever Hypothesis makes: valid PDUs, mutated ones, noise."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -150,7 +151,7 @@ def test_a_stream_may_be_split_anywhere(sent: list[Pdu], data: st.DataObject) ->
     for edges in (cuts, range(1, len(octets))):
         framer, out = Framer(read_octets=data.draw(st.sampled_from([1, 7, 65536]))), []
         bounds = [0, *edges, len(octets)]
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             out += framer.feed(memoryview(octets)[start:end])
         assert out == sent
         assert framer.pending == 0
@@ -174,6 +175,13 @@ def test_the_hot_reader_reads_as_the_general_one(octets: bytes) -> None:
             first.setdefault(tag, value)
     assert read["receipted_message_id"] == first.get(Tlv.RECEIPTED_MESSAGE_ID)
     assert read["network_error_code"] == first.get(Tlv.NETWORK_ERROR_CODE)
-    assert read["short_message"] == (fields["short_message"] or first.get(Tlv.MESSAGE_PAYLOAD, fields["short_message"]))
-    for tag, name in ((Tlv.MESSAGE_STATE, "message_state"), (Tlv.USER_MESSAGE_REFERENCE, "user_message_reference")):
-        assert read[name] == next((value for key, value in options if key == tag and isinstance(value, int)), None)
+    assert read["short_message"] == (
+        fields["short_message"] or first.get(Tlv.MESSAGE_PAYLOAD, fields["short_message"])
+    )
+    for tag, name in (
+        (Tlv.MESSAGE_STATE, "message_state"),
+        (Tlv.USER_MESSAGE_REFERENCE, "user_message_reference"),
+    ):
+        assert read[name] == next(
+            (value for key, value in options if key == tag and isinstance(value, int)), None
+        )
