@@ -362,7 +362,7 @@ def test_the_template_refuses_what_the_general_encoder_refuses(changes: dict[str
 
 
 def test_responses_are_read_in_one_go() -> None:
-    """Sequence, status and id of every submit_sm_resp in a buffer; an id that is missing or broken is None."""
+    """Sequence, status and id of every submit_sm_resp in a buffer; a missing or broken id is None."""
     octets = (
         raw(Command.SUBMIT_SM_RESP, b"a1\0", 0, 1)
         + raw(Command.SUBMIT_SM_RESP, b"", 0x58, 2)
