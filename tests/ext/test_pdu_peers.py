@@ -33,7 +33,7 @@ def smpplib_reads(octets: bytes) -> Any:
 
 
 def known_to_smpplib(pdu: Pdu) -> Pdu:
-    """Keep the TLVs that it knows for the command (at another it gives up) and whose type and size it has right."""
+    """Keep the TLVs that it knows for the command (another stops it), with the right type and size."""
     client = smpplib.client.SimpleSequenceGenerator()
     params = smpplib.command.factory(pdu.name, client=client).params
     tags = {tag for tag, row in spec.TLVS.items() if row.name in params and row.name not in pdu.fields}
