@@ -1,0 +1,1 @@
+"""Measurements. Each states its machine, date and command."""
