@@ -20,8 +20,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject, PyObject_GenericGetAttr
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcpy, memset
 
 from hot cimport (
     PUT_BOTH, PUT_DESTINATION_ADDR, PUT_NO_MEMORY, PUT_OK, PUT_SEQUENCE_NUMBER, PUT_SHORT_MESSAGE, PUT_SOURCE_ADDR,
