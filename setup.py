@@ -3,7 +3,7 @@
 Switches, read from the environment (``make debug`` and ``make sanitize`` set them):
 
 ``DISPATCHER_DEBUG=1``
-    assertions, line tracing, bounds checks and annotated HTML in ``build/cython``; no optimisation.
+    assertions, line tracing, bounds checks and annotated HTML in ``build/cython-debug``; no optimisation.
 ``DISPATCHER_SANITIZE=1``
     address and undefined-behaviour sanitizers; run with the matching runtime preloaded.
 
@@ -20,10 +20,24 @@ from setuptools import Extension, setup
 DEBUG = os.environ.get("DISPATCHER_DEBUG") == "1"
 SANITIZE = os.environ.get("DISPATCHER_SANITIZE") == "1"
 
-compile_args = ["-O3", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall", "-Wno-unused-function"]
+compile_args = [
+    "-O3",
+    "-funroll-loops",
+    "-fno-strict-aliasing",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wno-unused-function",
+]
 link_args: list[str] = []
 macros: list[tuple[str, str | None]] = []
-directives: dict[str, object] = {"language_level": 3, "embedsignature": True, "binding": False}
+# Signatures are embedded in the form that inspect understands: the stubs are checked against them.
+directives: dict[str, object] = {
+    "language_level": 3,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
+    "autotestdict": False,
+    "binding": False,
+}
 
 if DEBUG:
     compile_args = ["-O0", "-g3", "-UNDEBUG"]
@@ -31,15 +45,24 @@ if DEBUG:
     directives |= {"linetrace": True, "boundscheck": True, "initializedcheck": True, "overflowcheck": True}
 if SANITIZE:
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-    compile_args = ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer", *sanitizers]
+    # Python itself compiles with -fwrapv, under which a signed overflow would count as intended.
+    compile_args = ["-O1", "-g", "-UNDEBUG", "-fno-wrapv", "-fno-omit-frame-pointer", *sanitizers]
     link_args = sanitizers
+
+# A change to any of these makes everything again. Cython would overlook the directives, and a module's own
+# .pxd where it stands in another folder than the .pyx.
+build_dir = Path("build/cython-debug" if DEBUG else "build/cython")
+shared = ["setup.py", *map(str, [*Path("ext").glob("*.h"), *Path("ext").glob("*.pxd")])]
+shared += map(str, Path("dispatcher/_ext").glob("*.pxd"))
+generated = [path.stat().st_mtime for path in build_dir.glob("ext/*.c")]
+stale = bool(generated) and min(generated) < max(Path(path).stat().st_mtime for path in shared)
 
 extensions = [
     Extension(
         f"dispatcher._ext.{source.stem}",
         [str(source)],
         include_dirs=["ext"],
-        depends=[str(header) for pattern in ("*.h", "*.pxd") for header in Path("ext").glob(pattern)],
+        depends=shared,
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,
@@ -51,9 +74,9 @@ setup(
     ext_modules=cythonize(
         extensions,
         include_path=["ext", "."],
-        build_dir="build/cython-debug" if DEBUG else "build/cython",
+        build_dir=str(build_dir),
         compiler_directives=directives,
         annotate=DEBUG,
-        force=DEBUG,
+        force=stale,
     )
 )

@@ -81,7 +81,10 @@ class TooManySegmentsError(EncodingError):
 
     def __str__(self) -> str:
         least = "" if self.exact else "at least "
-        return f"the text needs {least}{self.segments} segments, {self.max_segments} are allowed; shorten it or raise max_segments (at most 255)"
+        return (
+            f"the text needs {least}{self.segments} segments, {self.max_segments} are allowed; "
+            "shorten it or raise max_segments (at most 255)"
+        )
 
 
 class SmppError(DispatcherError):

@@ -5,7 +5,7 @@ Run it with a newer ``regex`` to follow a new Unicode version::
     python ext/make_grapheme_tables.py
 
 One octet a code point: bits 0-3 Grapheme_Cluster_Break, bit 4 Extended_Pictographic, bits 5-6
-Indic_Conjunct_Break. ``stage1[code >> 8]`` names the page, ``stage2[page * 256 + (code & 255)]`` is the octet.
+Indic_Conjunct_Break. ``stage1[code >> 8]`` names the page, ``stage2[page * 256 + (code & 255)]`` the octet.
 """
 
 from pathlib import Path
@@ -56,7 +56,7 @@ def main() -> None:
         + array("grapheme_stage1", stage1)
         + array("grapheme_stage2", stage2)
     )
-    print(f"{header.name}: {len(pages)} pages, {len(stage1) + len(stage2)} octets")
+    print(f"{header.name}: {len(pages)} pages, {len(stage1) + len(stage2)} octets")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from wire cimport (
 )
 
 from dispatcher.errors import LocalProtocolError, Recoverable, Unrecoverable
-from dispatcher.smpp import spec as _spec
+import dispatcher.smpp.spec as _spec
 from dispatcher.smpp.constants import COMMAND_LENGTH_MAX as _COMMAND_LENGTH_MAX
 from dispatcher.smpp.constants import CommandStatus as _Status
 

@@ -1,0 +1,203 @@
+"""Why a text costs what it costs, and what would make it cheaper.
+
+The same encoder that will send the text is asked, so that the explanation cannot disagree with the bill. A
+suggestion is only ever that: nothing is replaced unless the caller takes it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Literal, NamedTuple, TypeAlias, Unpack
+
+from dispatcher._ext.segment import Count, Encoder, Plan, Segmented
+from dispatcher.encoding.options import Alphabet, Options, encoder, table
+from dispatcher.encoding.replace import (
+    Change,
+    Replaced,
+    normalize_nfc,
+    remove_symbols,
+    replace_smart,
+    strip_accents,
+)
+from dispatcher.encoding.transliterate import transliterate
+from dispatcher.errors import EncodingError
+
+Action: TypeAlias = Literal[
+    "normalize_nfc", "replace_smart", "strip_accents", "remove_symbols", "transliterate", "shorten"
+]
+
+
+class Cost(NamedTuple):
+    """One character of the text and what it costs, in units of the alphabet chosen."""
+
+    position: int
+    character: str
+    units: int
+
+
+class Suggestion(NamedTuple):
+    """A change that saves at least one segment."""
+
+    actions: tuple[Action, ...]
+    """The functions of this library that make the change, or "shorten": take characters off the end."""
+    text: str
+    alphabet: Alphabet
+    units: int
+    segments: int
+    changes: tuple[Change, ...]
+    """What would change, by position in the text."""
+
+    @property
+    def edited(self) -> int:
+        """Characters of the text that would change or go: the price of the suggestion."""
+        return sum(len(change.before) for change in self.changes)
+
+
+class Explanation(NamedTuple):
+    """What a text costs, and why."""
+
+    alphabet: Alphabet
+    language: str
+    """National language tables in use, "" for none."""
+    units: int
+    segments: int
+    free: int
+    """Units still free before the text needs one segment more."""
+    costs: tuple[Cost, ...]
+    """Every character in order; their units add up to `units`."""
+    forced: tuple[Cost, ...]
+    """Where GSM 7-bit was allowed but could not be: the characters that it lacks."""
+    doubled: tuple[Cost, ...]
+    """The characters that cost two units."""
+    suggestions: tuple[Suggestion, ...]
+    """Each saves a segment; the one that edits the fewest characters comes first."""
+
+    @property
+    def cheapest(self) -> Suggestion | None:
+        """The suggestion that edits the fewest characters."""
+        return self.suggestions[0] if self.suggestions else None
+
+
+_FUNCTIONS: Final[dict[Action, Callable[[str], Replaced]]] = {
+    "normalize_nfc": normalize_nfc,
+    "replace_smart": replace_smart,
+    "strip_accents": strip_accents,
+    "remove_symbols": remove_symbols,
+    "transliterate": transliterate,
+}
+_TRIED: Final[tuple[tuple[Action, ...], ...]] = (
+    ("normalize_nfc",),
+    ("replace_smart",),
+    ("strip_accents",),
+    ("replace_smart", "strip_accents"),
+    ("replace_smart", "strip_accents", "remove_symbols"),
+    ("transliterate",),
+    ("replace_smart", "transliterate"),
+    ("replace_smart", "transliterate", "remove_symbols"),
+)
+"""The gentlest first: of equally long edits the first wins."""
+
+
+def explain(text: str, **options: Unpack[Options]) -> Explanation:
+    """Return the Explanation of `text` under the options of `encoder`.
+
+    TypeError, ConfigError, UnencodableError and TooManySegmentsError: as `segment`.
+    """
+    compiled = encoder(**options)
+    message = compiled.segment(text)
+    plan = _plan_of(compiled, message)
+    costs = tuple(
+        Cost(position, character, _units(plan, character)) for position, character in enumerate(text)
+    )
+    lone = len(message) == 1
+    used, room = (
+        (message.units, plan.single_units) if lone else (message.segments[-1].units, plan.segment_units)
+    )
+    return Explanation(
+        message.alphabet,
+        message.language,
+        message.units,
+        len(message),
+        room - used,
+        costs,
+        _forced(compiled, message, costs),
+        tuple(cost for cost in costs if cost.units == 2),
+        tuple(sorted(_suggestions(compiled, message), key=lambda suggestion: suggestion.edited)),
+    )
+
+
+def _plan_of(compiled: Encoder, message: Segmented) -> Plan:
+    return next(
+        plan
+        for plan in compiled.plans
+        if plan.alphabet == message.alphabet and plan.language == message.language
+    )
+
+
+def _units(plan: Plan, character: str) -> int:
+    if plan.table is not None:
+        return plan.table.cost_of(character)
+    return 2 if plan.alphabet == "ucs2" and ord(character) > 0xFFFF else 1
+
+
+def _forced(compiled: Encoder, message: Segmented, costs: tuple[Cost, ...]) -> tuple[Cost, ...]:
+    if message.alphabet == "gsm7" or not any(plan.alphabet == "gsm7" for plan in compiled.plans):
+        return ()
+    plain = table()
+    return tuple(cost for cost in costs if not plain.cost_of(cost.character))
+
+
+def _suggestions(compiled: Encoder, message: Segmented) -> Iterator[Suggestion]:
+    """Yield what saves a segment: the replacements, alone and in pairs, then a cut."""
+    if len(message) == 1:
+        return
+    seen = {message.text}
+    replaced = {action: change(message.text).changes for action, change in _FUNCTIONS.items()}
+    for actions in _TRIED:
+        changes, text = _apply(message.text, [change for action in actions for change in replaced[action]])
+        found = None if text in seen else _counted(compiled, text)
+        if found is not None and found.segments < len(message):
+            useful = tuple(action for action in actions if replaced[action])
+            yield Suggestion(useful, text, found.alphabet, found.units, found.segments, changes)
+        seen.add(text)
+    yield _shortened(compiled, message)
+
+
+def _apply(text: str, changes: list[Change]) -> tuple[tuple[Change, ...], str]:
+    """Return the changes in order, of overlapping ones the first, and the text after them."""
+    kept: list[Change] = []
+    pieces: list[str] = []
+    end = 0
+    for change in sorted(changes, key=lambda change: change.position):
+        if change.position >= end:
+            kept.append(change)
+            pieces += text[end : change.position], change.after
+            end = change.position + len(change.before)
+    return tuple(kept), "".join(pieces) + text[end:]
+
+
+def _counted(compiled: Encoder, text: str) -> Count | None:
+    try:
+        return compiled.count(text)
+    except EncodingError:  # a replacement need not be encodable where UCS-2 is not allowed
+        return None
+
+
+def _shortened(compiled: Encoder, message: Segmented) -> Suggestion:
+    """Find the longest beginning of the text that needs a segment less, by bisection: it never needs more
+    segments than the whole."""
+    text, target = message.text, len(message) - 1
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if compiled.count(text[:middle]).segments <= target:
+            fits = middle
+        else:
+            too_long = middle
+    count = compiled.count(text[:fits])
+    return Suggestion(
+        ("shorten",),
+        text[:fits],
+        count.alphabet,
+        count.units,
+        count.segments,
+        (Change(fits, text[fits:], ""),),
+    )
