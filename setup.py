@@ -50,7 +50,7 @@ extensions = [
 setup(
     ext_modules=cythonize(
         extensions,
-        include_path=["ext"],
+        include_path=["ext", "."],
         build_dir="build/cython-debug" if DEBUG else "build/cython",
         compiler_directives=directives,
         annotate=DEBUG,
