@@ -103,7 +103,7 @@ cdef class Bucket:
     @property
     def tps(self):
         """The rate now in force."""
-        return self.rate / 1000
+        return self.rate / 1000.0
 
     def __repr__(self):
         return f"<Bucket {self.total} of {self.limit} in the last second, pace {self.tps:,.10g}/s>"
