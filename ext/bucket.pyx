@@ -16,9 +16,11 @@ the limit that was in force at its last grant. The price of the extra slot is 0.
 one token per grant. It only ever refuses; after idle time it lets 20 ms of flow go at once, not a second's.
 
 Shares. `reserved`: a part of the window that lower classes cannot touch while its owner has not used it;
-the owner may take it at once, ahead of the pace. It is paid for: lower classes alone use 1 - reserved.
-`minimum`: a class that was refused earns credit at this share of the rate; higher classes leave earned
-credit alone, and it may be spent in spite of their reserves. Who asks for nothing is owed nothing.
+it is paid for: lower classes alone use 1 - reserved. Authorization may take its reserve ahead of the pace (a
+burst of codes); for the others that would delay a higher class, so they keep to the pace.
+`minimum`: a class that keeps asking earns credit at this share of the rate, less what it gets; higher classes
+leave as much as it earned and last asked for, and it may be spent in spite of their reserves. Who does not
+come back, or asks for 0, is owed nothing.
 """
 
 cimport cython
@@ -123,19 +125,15 @@ cdef class Bucket:
             self.window[traffic_class] += granted
             self.total += granted
             self.level -= granted * TOKEN
-        if n > granted:
-            self.earn(traffic_class)
-            self.wanted[traffic_class] = n - granted
-            self.asked_at[traffic_class] = self.now_ns
-        elif self.wanted[traffic_class]:
-            self.earn(traffic_class)
-            self.wanted[traffic_class] = 0
+        self.earn(traffic_class)
+        self.wanted[traffic_class] = max(0, n)
+        self.asked_at[traffic_class] = self.now_ns
         if granted and self.credit[traffic_class] > 0:
             self.credit[traffic_class] = max(0.0, self.credit[traffic_class] - <double>granted * TOKEN)
         return granted
 
     cdef int64_t wait(self, int64_t now_ns, int64_t n, int traffic_class) noexcept nogil:
-        cdef int64_t held, most, own, ns, guaranteed_ns
+        cdef int64_t held, most, ns, guaranteed_ns
         cdef int index
         self.advance(now_ns)
         if self.rate == 0:
@@ -147,8 +145,7 @@ cdef class Bucket:
         n = max(1, min(n, min(most, self.level_max // TOKEN)))
         if self.room(traffic_class) >= n:
             return 0
-        own = max(0, self.reserve[traffic_class] - self.window[traffic_class])
-        ns = max(self.paced(n + held - own), self.drained(n + held, traffic_class, True))
+        ns = max(self.paced(n + held - self.ahead(traffic_class)), self.drained(n + held, traffic_class, True))
         if self.pay[traffic_class] > 0:
             # The other way to a token: the class's own minimum, in spite of reserves.
             guaranteed_ns = max(self.paced(1), self.drained(1, traffic_class, False))
@@ -226,16 +223,20 @@ cdef class Bucket:
 
     cdef int64_t room(self, int traffic_class) noexcept nogil:
         cdef int64_t free = self.limit - self.total
-        cdef int64_t own = self.reserve[traffic_class] - self.window[traffic_class]
         cdef int64_t pace, room, earned
         if free <= 0:
             return 0
         pace = self.level // TOKEN if self.level >= 0 else -((-self.level + TOKEN - 1) // TOKEN)
-        room = min(free - self.kept_above(traffic_class), pace + max(0, own)) - self.owed_below(traffic_class)
+        room = min(free - self.kept_above(traffic_class), pace + self.ahead(traffic_class))
+        room -= self.owed_below(traffic_class)
         if self.wanted[traffic_class]:
             earned = min(min(free, pace), <int64_t>(self.earn(traffic_class) / TOKEN))
             room = max(room, earned)
         return room
+
+    cdef int64_t ahead(self, int traffic_class) noexcept nogil:
+        # What a burst of the highest class may take beyond the pace.
+        return max(0, self.reserve[0] - self.window[0]) if traffic_class == 0 else 0
 
     cdef int64_t kept_above(self, int traffic_class) noexcept nogil:
         # What the higher classes have not used of their reserves.

@@ -23,7 +23,7 @@ cdef class Bucket:
         # The pace: accrues without drift in thousandths of token-nanoseconds.
         int64_t now_ns           # the latest time seen
         int64_t rate             # tokens per 1,000 s
-        int64_t level            # may be negative: a reserve was spent ahead of the pace
+        int64_t level            # at most level_max; below 0: authorization went ahead of the pace
         int64_t level_max
         int64_t fill_ns          # time from 0 to level_max; longer idle times do not count
         # The classes.
@@ -31,12 +31,12 @@ cdef class Bucket:
         int64_t reserve_part[CLASSES]  # the same, in millionths of the limit
         int64_t minimum_part[CLASSES]  # guaranteed share of the rate, in millionths
         double pay[CLASSES]            # the same, in units of level per nanosecond
-        double credit[CLASSES]         # earned of it while waiting, in units of level
+        double credit[CLASSES]         # earned of it and not yet had, in units of level
         double credit_max[CLASSES]
         int64_t credit_at[CLASSES]     # up to when
-        int64_t wanted[CLASSES]        # refused at its last take
+        int64_t wanted[CLASSES]        # what it last asked for
         int64_t asked_at[CLASSES]      # when that was
-        int64_t patience_ns            # how long a refusal counts as demand
+        int64_t patience_ns            # how long an ask counts as demand
 
     cdef int64_t grant(self, int64_t now_ns, int64_t n, int traffic_class) noexcept nogil
     cdef int64_t wait(self, int64_t now_ns, int64_t n, int traffic_class) noexcept nogil
@@ -44,6 +44,7 @@ cdef class Bucket:
     cdef void retune(self, int64_t now_ns, int64_t rate) noexcept nogil
     cdef void advance(self, int64_t now_ns) noexcept nogil
     cdef int64_t room(self, int traffic_class) noexcept nogil
+    cdef int64_t ahead(self, int traffic_class) noexcept nogil
     cdef int64_t kept_above(self, int traffic_class) noexcept nogil
     cdef int64_t owed_below(self, int traffic_class) noexcept nogil
     cdef double earn(self, int traffic_class) noexcept nogil
