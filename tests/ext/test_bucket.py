@@ -121,6 +121,8 @@ def test_when_is_the_first_moment_that_grants(
     for gap, amount, asking in plan:
         now += gap
         bucket.take(now, amount, asking)
+    for other in {0, 1, 2, 3} - {traffic_class}:
+        bucket.take(now, 0, other)  # nobody else earns a minimum meanwhile
     ns = bucket.when(now, n, traffic_class)
     assert 0 <= ns < NEVER
     if ns > 1:
