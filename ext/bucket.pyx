@@ -76,13 +76,13 @@ cdef class Bucket:
         self.level = min(self.level_max, TOKEN)
 
     def take(self, int64_t now_ns, int64_t n, int traffic_class):
-        """Grant up to `n` tokens (0 to n) at once. Ask for the highest class first; n = 0 withdraws demand."""
+        """Grant up to `n` tokens (0 to n) at once. Ask highest class first; n = 0 withdraws demand."""
         if traffic_class < 0 or traffic_class >= CLASSES:
             raise ValueError("traffic_class is 0 to 3")
         return self.grant(now_ns, n, traffic_class)
 
     def when(self, int64_t now_ns, int64_t n, int traffic_class):
-        """Nanoseconds until `n` tokens (at most what can go at once) are free; 0: now; NEVER: the rate is 0."""
+        """Nanoseconds until `n` tokens (at most what can go at once) are free; NEVER: the rate is 0."""
         if traffic_class < 0 or traffic_class >= CLASSES:
             raise ValueError("traffic_class is 0 to 3")
         return self.wait(now_ns, n, traffic_class)
@@ -308,7 +308,7 @@ cdef class Bucket:
 
 
 def spin(Bucket bucket not None, int64_t now_ns, int64_t step_ns, int64_t calls, int64_t n, int traffic_class):
-    """Call the C side `calls` times, `step_ns` apart; returns the tokens granted. For benches and long tests."""
+    """Call the C side `calls` times, `step_ns` apart; returns the tokens granted. For benches, tests."""
     cdef int64_t granted = 0, index
     if traffic_class < 0 or traffic_class >= CLASSES:
         raise ValueError("traffic_class is 0 to 3")
