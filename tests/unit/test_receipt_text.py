@@ -67,7 +67,7 @@ def test_nothing_a_peer_sends_raises(
 
 @pytest.mark.parametrize(("response", "receipt"), PAIRS)
 def test_recorded_pairs_match(response: bytes, receipt: bytes) -> None:
-    """Recorded pairs have one key, in either direction, and also when the receipt repeats the response's id."""
+    """Any esm_class, text and TLVs give a kind, a receipt with a state or none, and a key."""
     dialect = Dialect(id_notation="response_hex")
     assert dialect.key_of_response(response) == dialect.key_of_receipt(receipt)
     assert dialect.key_of_response(response) == dialect.key_of_receipt(response + b"\0", from_tlv=True)
@@ -147,7 +147,7 @@ def test_a_whole_receipt_in_ucs2_is_read() -> None:
     ],
 )
 def test_receipts_are_recognised(esm_class: int, text: bytes, tlvs: dict[int, bytes], kind: Kind) -> None:
-    """esm_class decides, then the TLV pair; on its looks alone a text is a receipt only if its id is known."""
+    """esm_class decides, then the TLV pair; on its looks alone a text needs a known id."""
     assert recognise(esm_class, text, tlvs) is kind
 
 
