@@ -36,7 +36,7 @@ cdef extern from *:
     #define TOKEN           1000000000000LL          /* one token: 1e9 ns, in thousandths */
     #define BURST_NS        20000000LL               /* flow that may catch up after a late call: four times
                                                         the longest stall that the loop is allowed */
-    #define MINIMUM_NS      10000000LL               /* credit is kept for at most this much flow */
+    #define MINIMUM_NS      50000000LL               /* credit is kept for at most this much flow */
     #define PATIENCE_NS     100000000LL              /* demand of who does not come back is forgotten */
     #define RATE_MAX        4000000000LL             /* 4,000,000/s: a whole second of it in units of level
                                                         is the most that int64 holds */
@@ -229,7 +229,7 @@ cdef class Bucket:
         pace = self.level // TOKEN if self.level >= 0 else -((-self.level + TOKEN - 1) // TOKEN)
         room = min(free - self.kept_above(traffic_class), pace + self.ahead(traffic_class))
         room -= self.owed_below(traffic_class)
-        if self.wanted[traffic_class]:
+        if room < min(free, pace) and self.wanted[traffic_class]:
             earned = min(min(free, pace), <int64_t>(self.earn(traffic_class) / TOKEN))
             room = max(room, earned)
         return room

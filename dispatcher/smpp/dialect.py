@@ -11,7 +11,7 @@ id of the response (all recorded carriers), whatever the text says; ``tlv_id`` i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
@@ -105,6 +105,7 @@ class Dialect:
     _patterns: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
     _bases: tuple[int, int] = field(init=False, repr=False, compare=False)
     _flags: int = field(init=False, repr=False, compare=False)
+    _offsets_s: tuple[int | None, int | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_choice("id_notation", self.id_notation, tuple(_NOTATIONS))
@@ -123,6 +124,11 @@ class Dialect:
         own(self, "states", MappingProxyType(dict(self.states)))
         own(self, "_words", words)
         own(self, "_patterns", tuple(date_format.encode("ascii") for date_format in self.date_formats))
+        own(
+            self,
+            "_offsets_s",
+            (_fixed_offset_seconds(self.submit_zone), _fixed_offset_seconds(self.done_zone)),
+        )
         own(self, "_bases", _NOTATIONS[self.id_notation])
         own(self, "_flags", self.fold_case * 1 + self.strip_zeros * 2)  # KEY_FOLD_CASE, KEY_STRIP_ZEROS
 
@@ -146,18 +152,22 @@ class Dialect:
 
     def submit_seconds(self, date: bytes) -> int | None:
         """Return a ``submit date`` in seconds from 1970 UTC; None where it fits no format."""
-        return self._seconds(date, self.submit_zone)
+        return self._seconds(date, self._offsets_s[0], self.submit_zone)
 
     def done_seconds(self, date: bytes) -> int | None:
         """Return a ``done date`` in seconds from 1970 UTC; None where it fits no format."""
-        return self._seconds(date, self.done_zone)
+        return self._seconds(date, self._offsets_s[1], self.done_zone)
 
-    def _seconds(self, date: bytes, zone: tzinfo) -> int | None:
+    def _seconds(self, date: bytes, offset_s: int | None, zone: tzinfo) -> int | None:
         for pattern in self._patterns:
             local = local_seconds(date, pattern)
             if local is not None:
-                return local if zone is UTC else local - _offset_seconds(local, zone)
+                return local - (_offset_seconds(local, zone) if offset_s is None else offset_s)
         return None
+
+
+def _fixed_offset_seconds(zone: tzinfo) -> int | None:
+    return int(zone.utcoffset(None).total_seconds()) if isinstance(zone, timezone) else None
 
 
 def _offset_seconds(local: int, zone: tzinfo) -> int:
