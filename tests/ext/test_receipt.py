@@ -140,7 +140,7 @@ def test_dates_agree_with_the_standard_library(number: int, real: bool) -> None:
 
 
 def test_every_day_of_four_centuries() -> None:
-    """Each day of 1970 to 2369 follows the one before by 86,400 seconds; the day after a month's last is none."""
+    """Each day of 1970 to 2369 is 86,400 s after the one before; past a month's last day is none."""
     day = date(1970, 1, 1)
     for index in range(146_097):
         spelt = b"%04d%02d%02d" % (day.year, day.month, day.day)
