@@ -22,9 +22,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     1: ("model", "config", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.queue", "carrier.schedule",
-        "carrier.retry", "smpp.session", "smpp.receipt_text", "smpp.dialect", "smpp.time", "smpp.address", "smpp.flags",
-        "smpp.data_coding", "smpp.rate",
-        "store.records"),
+        "carrier.retry", "smpp.session", "smpp.receipt_text", "smpp.dialect", "smpp.time", "smpp.address",
+        "smpp.flags", "smpp.data_coding", "smpp.rate", "store.records"),
     # 3: edges, which do not know of each other.
     3: ("smpp.connection", "smpp.pool", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
