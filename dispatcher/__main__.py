@@ -1,6 +1,7 @@
 """The command line: ``dispatcher COMMAND``, one module of dispatcher.cli a command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,8 +10,8 @@ from dispatcher.cli import segments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 for usage, or one of sysexits (65 data, 66 no input)."""
-    parser = argparse.ArgumentParser(prog="dispatcher", description="An SMS dispatcher.")
+    """Run one command and return its exit code: 0, 2 for usage, or 65 (data), 66 (no input), 74 (I/O)."""
+    parser = argparse.ArgumentParser(prog="dispatcher", description="SMS encoding, and what it costs.")
     parser.add_argument("--version", action="version", version=f"dispatcher {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     segments.add_to(commands)
@@ -18,8 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(given.run(given))
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
         return 0
+    except OSError as error:
+        sys.stderr.write(f"dispatcher: {error.filename or 'output'}: {error.strerror}\n")
+        return 74
 
 
 if __name__ == "__main__":

@@ -82,10 +82,8 @@ class TooManySegmentsError(EncodingError):
 
     def __str__(self) -> str:
         least = "" if self.exact else "at least "
-        return (
-            f"the text needs {least}{self.segments} segments, {self.max_segments} are allowed; "
-            "shorten it or raise max_segments (at most 255)"
-        )
+        advice = "shorten it or raise max_segments (at most 255)" if self.segments <= 255 else "shorten it"
+        return f"the text needs {least}{self.segments:,} segments, {self.max_segments} are allowed; {advice}"
 
 
 class SmppError(DispatcherError):

@@ -9,13 +9,11 @@ is refused costs only itself: its status says why.
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
 
@@ -48,6 +46,10 @@ cdef class Source:
     """A number of texts."""
 
     cdef Py_ssize_t size
+
+    cdef Py_ssize_t longer_than(self, Py_ssize_t index, Py_ssize_t most) noexcept:
+        """The characters of the text at `index` if they are surely more than `most`, else 0; copies nothing."""
+        return 0
 
     cdef bint get(self, Py_ssize_t index, Text* text) except -1:
         """Set `text` to the text at `index`; False where there is none. Valid until the next call."""
@@ -114,6 +116,16 @@ cdef class Utf8Source(Source):
         free(self.scratch)
         PyBuffer_Release(&self.offsets)
         PyBuffer_Release(&self.octets)
+
+    cdef Py_ssize_t longer_than(self, Py_ssize_t index, Py_ssize_t most) noexcept:
+        cdef int64_t start = self.offset(index), end = self.offset(index + 1), at
+        cdef const uint8_t* octets = <const uint8_t*>self.octets.buf
+        cdef Py_ssize_t characters = 0
+        if (end - start) // 4 <= most or not 0 <= start <= end <= self.octets.len:
+            return 0
+        for at in range(start, end):
+            characters += octets[at] & 0xC0 != 0x80
+        return characters
 
     cdef inline int64_t offset(self, Py_ssize_t index) noexcept:
         if self.wide:
@@ -262,6 +274,10 @@ cdef class _Counts:
 cdef inline bint choose(Encoder encoder, Source source, Py_ssize_t index, Text* text, Cut* cuts,
                         Choice* choice) except -1:
     """Whether the text at `index` fits; `choice` says how, or why not."""
+    cdef Py_ssize_t characters = source.longer_than(index, encoder.characters_max)
+    if characters > encoder.characters_max:  # choose looks at nothing but the length
+        encoder.choose(NULL, ASCII, characters, cuts, choice)
+        return False
     if not source.get(index, text):
         choice.verdict = NOT_TEXT
         return False
@@ -348,16 +364,10 @@ def segment_into(Encoder encoder not None, Source source not None, columns not N
             offsets = <int64_t*>all_offsets.reserve(total)
             ends = <int32_t*>all_ends.reserve(total)
             units = <int16_t*>all_units.reserve(total)
-            if total == 1:
-                header = PyBytes_GET_SIZE(plan.header)
-            elif encoder.headed:
-                header = PyBytes_GET_SIZE(plan.template)
+            header = encoder.header_octets(plan, total)
             start = 0
             for number in range(total):
-                if total == 1:
-                    memcpy(out, PyBytes_AS_STRING(plan.header), header)
-                elif header:
-                    plan.write_header(reference, total, number + 1, out)
+                plan.write_header(reference, total, number + 1, header, out)
                 written = plan.write(text.data, text.kind, start, cuts[number], header, out)
                 out += written
                 user_data.used += written

@@ -43,6 +43,7 @@ cdef class Gsm7Table:
             raise ValueError(f"a GSM 7-bit table has 128 characters, not {len(plain)}")
         self.locking = locking
         self.single_shift = single_shift
+        self.made_of = plain, shifted, locking, single_shift
         for unit in range(0x10000):
             self.cost[unit] = NOT_IN_TABLE
         for septet in range(128):
@@ -74,6 +75,9 @@ cdef class Gsm7Table:
     def __dealloc__(self):
         free(self.code)
         free(self.cost)
+
+    def __reduce__(self):
+        return Gsm7Table, self.made_of
 
     def __repr__(self):
         return f"Gsm7Table(locking={self.locking}, single_shift={self.single_shift})"

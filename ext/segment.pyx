@@ -29,12 +29,16 @@ from dispatcher.errors import TooManySegmentsError, UnencodableError
 
 cdef extern from "Python.h":
     bint PyUnicode_Check(object text) noexcept
+    bint PyUnicode_CheckExact(object text) noexcept
+    object PyUnicode_FromObject(object text)
     object PyUnicode_Substring(object text, Py_ssize_t start, Py_ssize_t end)
     long PyLong_AsLongAndOverflow(object number, int* overflow) except? -1
 
 cdef enum:
     UDHI = 0x40        # esm_class: the user data begins with a header (SMPP 3.4, 5.2.12)
     SEPTETS_MAX = 160  # of one segment
+    OCTETS_MAX = 160   # of one segment: unpacked septets, or 140 octets; headers are within them
+    HEADER_MAX = 139
 
 
 @cython.final
@@ -50,8 +54,18 @@ cdef class Plan:
                   uint32_t code_max=0xFF, bint packed=False, bint pad_cr=False, bint decisive=False):
         if form == SEPTETS and table is None:
             raise ValueError(f"{alphabet}: an alphabet of septets needs its table")
+        if not 0 <= form <= UCS2 or reference_octets not in (1, 2):
+            raise ValueError(f"{alphabet}: form is 0 to 2, reference_octets 1 or 2")
+        # What is written into memory rests on these: a segment never has more than OCTETS_MAX octets.
         if not 4 <= segment_units <= single_units <= SEPTETS_MAX:
             raise ValueError(f"{alphabet}: {segment_units} and {single_units} units: no room for text")
+        if len(template) < 5 + reference_octets:
+            raise ValueError(f"{alphabet}: a header of {len(template)} octets cannot hold a concatenation")
+        for units, octets in ((single_units, len(header)), (segment_units, len(template))):
+            if octets + (units * 2 if form == UCS2 else units) > OCTETS_MAX + octets * (form == SEPTETS):
+                raise ValueError(f"{alphabet}: {units} units do not fit behind a header of {octets} octets")
+            if octets > HEADER_MAX:
+                raise ValueError(f"{alphabet}: a header has {HEADER_MAX} octets at most, not {octets}")
         self.alphabet = alphabet
         self.form = form
         self.data_coding = data_coding
@@ -66,6 +80,21 @@ cdef class Plan:
         self.packed = packed
         self.pad_cr = pad_cr
         self.decisive = decisive
+
+    def __reduce__(self):
+        return restore_plan, (self.alphabet, dict(
+            form=self.form, data_coding=self.data_coding, single_units=self.single_units,
+            segment_units=self.segment_units, header=self.header, template=self.template,
+            reference_octets=self.reference_octets, table=self.table, language=self.language,
+            code_max=self.code_max, packed=self.packed, pad_cr=self.pad_cr, decisive=self.decisive))
+
+    def cost_of(self, str character not None):
+        """Return the units that one character costs, 0 where the alphabet lacks it."""
+        cdef const void* data = PyUnicode_DATA(character)
+        cdef int kind = kind_of(character)
+        if PyUnicode_GET_LENGTH(character) != 1:
+            raise ValueError("cost_of takes one character")
+        return self.cost_at(data, kind, 0) if self.carries(data, kind, 0) else 0
 
     def __repr__(self):
         return (f"Plan({self.alphabet!r}, language={self.language!r}, data_coding=0x{self.data_coding:02x}, "
@@ -204,9 +233,16 @@ cdef class Plan:
             write_octets(<const uint32_t*>data + start, n, to)
         return header + n
 
-    cdef void write_header(self, int reference, int total, int number, uint8_t* out) noexcept:
-        """Write the header of one of several segments: the concatenation element comes first in it."""
-        memcpy(out, PyBytes_AS_STRING(self.template), PyBytes_GET_SIZE(self.template))
+    cdef void write_header(self, int reference, int total, int number, Py_ssize_t header,
+                           uint8_t* out) noexcept:
+        """Write the `header` octets (see Encoder.header_octets) of one of `total` segments: of several, the
+        concatenation element comes first in it."""
+        if header == 0:
+            return
+        if total == 1:
+            memcpy(out, PyBytes_AS_STRING(self.header), header)
+            return
+        memcpy(out, PyBytes_AS_STRING(self.template), header)
         out += 3
         if self.reference_octets == 2:
             out[0] = reference >> 8
@@ -293,6 +329,12 @@ cdef class Encoder:
                 plan = <Plan>PyTuple_GET_ITEM(self.plans, choice.plan)
                 plan.cut(data, kind, n, self.clusters, cuts, CUTS_MAX, &units)
 
+    cdef Py_ssize_t header_octets(self, Plan plan, int total) noexcept:
+        """Octets of the header in each of `total` segments; the esm_class says whether there is one."""
+        if total == 1:
+            return PyBytes_GET_SIZE(plan.header)
+        return PyBytes_GET_SIZE(plan.template) if self.headed else 0
+
     cdef int refuse(self, object text, Choice* choice) except -1:
         if choice.verdict == TOO_MANY:
             raise TooManySegmentsError(choice.segments, self.max_segments, bool(choice.exact))
@@ -328,8 +370,7 @@ cdef class Encoder:
         cdef Cut cuts[CUTS_MAX]
         cdef Choice choice
         cdef Count count
-        if not PyUnicode_Check(text):
-            raise wrong_type(text)
+        text = exact(text)
         self.choose(PyUnicode_DATA(text), kind_of(text), PyUnicode_GET_LENGTH(text), cuts, &choice)
         if choice.verdict != FITS:
             self.refuse(text, &choice)
@@ -361,10 +402,8 @@ cdef class Encoder:
         cdef long reference
         cdef Py_ssize_t start = 0, header, size, written
         cdef bytes user_data
-        cdef uint8_t* out
         cdef tuple segments
-        if not PyUnicode_Check(text):
-            raise wrong_type(text)
+        text = exact(text)
         reference = PyLong_AsLongAndOverflow(given, &overflow)
         if overflow or not 0 <= reference <= self.reference_max:
             raise ValueError(f"reference is 0 to {self.reference_max}, not {given}")
@@ -375,21 +414,13 @@ cdef class Encoder:
             self.refuse(text, &choice)
         plan = <Plan>PyTuple_GET_ITEM(self.plans, choice.plan)
         total = choice.segments
-        header = 0
-        if total == 1:
-            header = PyBytes_GET_SIZE(plan.header)
-        elif self.headed:
-            header = PyBytes_GET_SIZE(plan.template)
+        header = self.header_octets(plan, total)
         segments = PyTuple_New(total)
         for index in range(total):
             size = plan.octets_max(cuts[index].units, header)
             user_data = PyBytes_FromStringAndSize(NULL, size)
-            out = <uint8_t*>PyBytes_AS_STRING(user_data)
-            if total > 1 and header:
-                plan.write_header(<int>reference, total, index + 1, out)
-            elif header:
-                memcpy(out, PyBytes_AS_STRING(plan.header), header)
-            written = plan.write(data, kind, start, cuts[index], header, out)
+            plan.write_header(<int>reference, total, index + 1, header, <uint8_t*>PyBytes_AS_STRING(user_data))
+            written = plan.write(data, kind, start, cuts[index], header, <uint8_t*>PyBytes_AS_STRING(user_data))
             if written < size:  # only pad_cr asks for an octet that it may not need
                 user_data = user_data[:written]
             segment = Segment.__new__(Segment)
@@ -410,14 +441,38 @@ cdef class Encoder:
         result.segments = segments
         result.reference = <int>reference
         result.units = choice.units
-        result.plan = plan
+        result.chosen = plan
         result.esm = UDHI if header else 0
         result.as_payload = total > 1 and self.payload
         return result
 
+    def __reduce__(self):
+        return restore_encoder, (self.plans, dict(
+            max_segments=self.max_segments, method=self.method, clusters=self.clusters,
+            reference_max=self.reference_max))
+
     def __repr__(self):
         names = ", ".join(dict.fromkeys(plan.alphabet for plan in self.plans))
         return f"<Encoder {names}: max_segments={self.max_segments}, method={self.method!r}>"
+
+
+def restore_plan(alphabet, arguments):
+    """For pickle: keywords do not travel otherwise."""
+    return Plan(alphabet, **arguments)
+
+
+def restore_encoder(plans, arguments):
+    """For pickle."""
+    return Encoder(plans, **arguments)
+
+
+cdef inline object exact(object text):
+    """`text` as a plain str: what a subclass overrides is not what is stored."""
+    if PyUnicode_CheckExact(text):
+        return text
+    if PyUnicode_Check(text):
+        return PyUnicode_FromObject(text)
+    raise wrong_type(text)
 
 
 cdef object wrong_type(object text):

@@ -77,14 +77,19 @@ cdef class Segmented:
     cdef readonly int reference
     cdef readonly Py_ssize_t units
     """Units of the whole text, in the terms of the alphabet."""
-    cdef Plan plan
+    cdef Plan chosen
     cdef uint8_t esm
     cdef bint as_payload
 
     cdef inline Plan used(self):
-        if self.plan is None:
+        if self.chosen is None:
             raise TypeError("a Segmented is made by segment()")
-        return self.plan
+        return self.chosen
+
+    @property
+    def plan(self):
+        """The Plan that was chosen: capacities, and what each character costs."""
+        return self.chosen
 
     @property
     def alphabet(self):
@@ -117,13 +122,24 @@ cdef class Segmented:
             return None
         whole.end = <int>PyUnicode_GET_LENGTH(self.text)
         whole.units = <int>self.units
-        payload = PyBytes_FromStringAndSize(NULL, self.plan.octets_max(self.units, 0))
-        self.plan.write(PyUnicode_DATA(self.text), kind_of(self.text), 0, whole, 0,
+        payload = PyBytes_FromStringAndSize(NULL, self.used().octets_max(self.units, 0))
+        self.used().write(PyUnicode_DATA(self.text), kind_of(self.text), 0, whole, 0,
                         <uint8_t*>PyBytes_AS_STRING(payload))
         return payload
 
     def __len__(self):
         return len(self.segments)
+
+    def __eq__(self, other):
+        if not isinstance(other, Segmented):
+            return NotImplemented
+        return self._key() == (<Segmented>other)._key()
+
+    def __hash__(self):
+        return hash(self._key())
+
+    def _key(self):
+        return self.text, self.segments, self.alphabet, self.language, self.data_coding, self.as_payload
 
     def __repr__(self):
         return (f"<Segmented {self.alphabet}{' ' if self.language else ''}{self.language}: "

@@ -9,6 +9,7 @@ cdef enum:
 cdef class Gsm7Table:
     cdef readonly int locking
     cdef readonly int single_shift
+    cdef tuple made_of  # the arguments, for pickle
     # Indexed by the whole Basic Multilingual Plane, so that the hot loops need no branch: the pages of
     # calloc that no text touches cost no memory.
     cdef uint16_t* code         # septet, or ESC | septet << 8

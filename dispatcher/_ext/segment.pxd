@@ -58,7 +58,8 @@ cdef class Plan:
     cdef Py_ssize_t octets_max(self, Py_ssize_t units, Py_ssize_t header) noexcept
     cdef Py_ssize_t write(self, const void* data, int kind, Py_ssize_t start, Cut cut, Py_ssize_t header,
                           uint8_t* out) noexcept
-    cdef void write_header(self, int reference, int total, int number, uint8_t* out) noexcept
+    cdef void write_header(self, int reference, int total, int number, Py_ssize_t header,
+                           uint8_t* out) noexcept
 
 @cython.final
 cdef class Encoder:
@@ -73,6 +74,7 @@ cdef class Encoder:
     cdef Py_ssize_t characters_max
 
     cdef void choose(self, const void* data, int kind, Py_ssize_t n, Cut* cuts, Choice* choice) noexcept
+    cdef Py_ssize_t header_octets(self, Plan plan, int total) noexcept
     cdef void blame(self, const void* data, int kind, Py_ssize_t n, Choice* choice) noexcept
     cdef int refuse(self, object text, Choice* choice) except -1
     cdef object segmented(self, object text, object given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from dispatcher.encoding import Explanation, Options, Segmented
@@ -36,7 +37,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     what.add_argument("text", nargs="?", metavar="TEXT", help="the text; '-' reads it from standard input")
     what.add_argument("--file", metavar="FILE", help="UTF-8, one text a line ('-' is standard input)")
     parser.add_argument("--column", metavar="NAME", help="FILE is CSV with a header line; take this column")
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table; one object a line")
+    parser.add_argument("--json", action="store_true", help="JSON for programs, one object a line")
     parser.add_argument("--price", type=_price, metavar="P", help="price of a segment, e.g. 2.45")
     parser.add_argument("--max-segments", type=int, metavar="N", help="refuse longer texts (default 10)")
     parser.add_argument("--alphabet", metavar="A", help="force gsm7, ucs2, latin1 or ascii")
@@ -50,8 +51,8 @@ def _price(value: str) -> Decimal:
         price = Decimal(value)
     except InvalidOperation:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
-    if not price.is_finite() or price < 0:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a price")
+    if not price.is_finite() or not 0 <= price <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a price from 0 to 1000000")
     return price
 
 
@@ -71,13 +72,16 @@ def run(given: argparse.Namespace) -> int:
         return _fail(str(error), 2)
     if given.column is not None and given.file is None:
         return _fail("--column goes with --file", 2)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     if given.file is None:
         return _run_text(given, options)
     try:
-        with _open(given.file) as file:
-            return _run_file(given, options, file)
+        opened = _open(given.file)
     except OSError as error:
         return _fail(f"{given.file}: {error.strerror}", EX_NOINPUT)
+    with opened as file:
+        return _run_file(given, options, file)
 
 
 def _fail(message: str, code: int) -> int:
@@ -103,6 +107,8 @@ def _run_text(given: argparse.Namespace, options: Options) -> int:
     if text == "-":
         with _open("-") as file:
             text = file.read().removesuffix("\n").removesuffix("\r")
+    if _is_no_utf8(text):
+        return _fail("the text is not UTF-8", EX_DATAERR)
     try:
         message, explanation = segment(text, **options), explain(text, **options)
     except EncodingError as error:
@@ -122,7 +128,7 @@ def describe(message: Segmented, explanation: Explanation, price: Decimal | None
         f"{alphabet}: {_many(len(message), 'segment')}, {explanation.units} {units}, "
         f"{explanation.free} free, data_coding 0x{message.data_coding:02X}, "
         f"esm_class 0x{message.esm_class:02X}"
-        + (f", cost {price * len(message)}" if price is not None else "")
+        + (f", cost {price * len(message):f}" if price is not None else "")
     )
     for part in message.segments:
         header = f"  UDH {part.udh.hex()}" if part.udh else ""
@@ -191,7 +197,7 @@ def _as_json(message: Segmented, explanation: Explanation, price: Decimal | None
         ],
     }
     if price is not None:
-        result["cost"] = str(price * len(message))
+        result["cost"] = f"{price * len(message):f}"
     return result
 
 
@@ -206,7 +212,7 @@ def _run_file(given: argparse.Namespace, options: Options, file: TextIO) -> int:
     try:
         texts = _column(file, given.column) if given.column is not None else _lines(file)
         while batch := list(islice(texts, _SLICE)):
-            counts = count_batch([text for _, text in batch], **options)
+            counts = count_batch(cast("list[str]", [text for _, text in batch]), **options)  # None is refused
             rows = zip(
                 batch, counts.alphabet.tolist(), counts.units.tolist(), counts.segments.tolist(), strict=True
             )
@@ -227,13 +233,13 @@ def _run_file(given: argparse.Namespace, options: Options, file: TextIO) -> int:
     cost = None if given.price is None else given.price * totals["segments"]
     if given.json:
         total: dict[str, Any] = {**totals, "by_alphabet": alphabets}
-        print(json.dumps({"totals": total if cost is None else {**total, "cost": str(cost)}}))
+        print(json.dumps({"totals": total if cost is None else {**total, "cost": f"{cost:f}"}}))
     else:
         print(
             f"{_many(totals['texts'], 'text')}, {_many(totals['segments'], 'segment')}"
             + "".join(f", {number:,} of {name}" for name, number in sorted(alphabets.items()))
             + (f", {totals['refused']:,} refused" if totals["refused"] else "")
-            + (f", cost {cost:,}" if cost is not None else "")
+            + (f", cost {cost:,f}" if cost is not None else "")
         )
     return EX_DATAERR if totals["refused"] else 0
 
@@ -242,13 +248,13 @@ class _UnreadableError(Exception):
     """The file as a whole cannot be read as asked."""
 
 
-def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
+def _lines(file: TextIO) -> Iterator[tuple[int, str | None]]:
     for line, text in enumerate(file, 1):
         yield line, text.removesuffix("\n").removesuffix("\r")
 
 
-def _column(file: TextIO, name: str) -> Iterator[tuple[int, str]]:
-    rows: Iterable[list[str]] = csv.reader(file)
+def _column(file: TextIO, name: str) -> Iterator[tuple[int, str | None]]:
+    rows: Iterable[list[str]] = csv.reader(file, strict=True)
     reader = iter(rows)
     try:
         header = next(reader, None)
@@ -258,15 +264,22 @@ def _column(file: TextIO, name: str) -> Iterator[tuple[int, str]]:
         index = header.index(name)
         for row in reader:
             if row:
-                yield rows.line_num, row[index] if index < len(row) else ""  # type: ignore[attr-defined]
+                yield rows.line_num, row[index] if index < len(row) else None  # type: ignore[attr-defined]
     except csv.Error as error:
         raise _UnreadableError(f"not CSV: {error}") from None
 
 
-def _reason(text: str, options: Options) -> str:
+def _is_no_utf8(text: str) -> bool:
+    """Whether octets that are no UTF-8 were read with surrogateescape."""
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _reason(text: str | None, options: Options) -> str:
     from dispatcher.encoding import EncodingError, count
 
-    if any("\udc80" <= character <= "\udcff" for character in text):
+    if text is None:
+        return "the row ends before the column"
+    if _is_no_utf8(text):
         return "not UTF-8"
     try:
         count(text, **options)

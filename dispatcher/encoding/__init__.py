@@ -4,8 +4,8 @@
     >>> message = segment("Ваш код 4821")
     >>> message.alphabet, message.units, message.data_coding
     ('ucs2', 12, 8)
-    >>> [part.user_data.hex() for part in message.segments]
-    ['0412043004480020043a043e0434002000340038003200310020'[:48]]
+    >>> message.segments[0].user_data[:6].hex(" ", 2)
+    '0412 0430 0448'
 
 Importing it loads no event loop, no HTTP, no Kafka, no store, and numpy only when a batch form is called.
 

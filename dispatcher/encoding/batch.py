@@ -39,6 +39,9 @@ class TextBuffer(NamedTuple):
     offsets: Buffer | NDArray[np.int32] | NDArray[np.int64]
     data: Buffer | NDArray[np.uint8]
 
+    def __repr__(self) -> str:
+        return "<TextBuffer>"
+
 
 class CountBatch(NamedTuple):
     """One item a text; 0 segments where it was refused."""

@@ -56,6 +56,8 @@ def decode(
     tells it, else as many as fit. Unknown escapes show the plain character, lone surrogates stay, octets
     that mean nothing become U+FFFD.
     """
+    if not isinstance(user_data, bytes):
+        raise TypeError(f"user_data is bytes, not {type(user_data).__name__}")
     header, body = split_header(user_data) if esm_class & UDHI else (None, user_data)
     return text_of(body_octets(header, body, packed, septets), alphabet_of(data_coding, default), header)
 

@@ -7,8 +7,8 @@ suggestion is only ever that: nothing is replaced unless the caller takes it.
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple, TypeAlias, Unpack
 
-from dispatcher._ext.segment import Count, Encoder, Plan, Segmented
-from dispatcher.encoding.options import Alphabet, Options, encoder, table
+from dispatcher._ext.segment import Count, Encoder, Segmented
+from dispatcher.encoding.options import Alphabet, Options, encoder
 from dispatcher.encoding.replace import (
     Change,
     Replaced,
@@ -32,6 +32,9 @@ class Cost(NamedTuple):
     character: str
     units: int
 
+    def __repr__(self) -> str:
+        return f"<Cost at {self.position}: {self.units} units>"
+
 
 class Suggestion(NamedTuple):
     """A change that saves at least one segment."""
@@ -44,6 +47,9 @@ class Suggestion(NamedTuple):
     segments: int
     changes: tuple[Change, ...]
     """What would change, by position in the text."""
+
+    def __repr__(self) -> str:
+        return f"<Suggestion {' + '.join(self.actions)}: {self.segments} segments of {self.alphabet}>"
 
     @property
     def edited(self) -> int:
@@ -69,6 +75,12 @@ class Explanation(NamedTuple):
     """The characters that cost two units."""
     suggestions: tuple[Suggestion, ...]
     """Each saves a segment; the one that edits the fewest characters comes first."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Explanation {self.alphabet}: {self.units} units, {self.segments} segments, {self.free} free, "
+            f"{len(self.forced)} forced, {len(self.suggestions)} suggestions>"
+        )
 
     @property
     def cheapest(self) -> Suggestion | None:
@@ -103,20 +115,18 @@ def explain(text: str, **options: Unpack[Options]) -> Explanation:
     """
     compiled = encoder(**options)
     message = compiled.segment(text)
-    plan = _plan_of(compiled, message)
+    plan = message.plan
     costs = tuple(
-        Cost(position, character, _units(plan, character)) for position, character in enumerate(text)
+        Cost(position, character, plan.cost_of(character)) for position, character in enumerate(message.text)
     )
     lone = len(message) == 1
-    used, room = (
-        (message.units, plan.single_units) if lone else (message.segments[-1].units, plan.segment_units)
-    )
+    room = plan.single_units if lone else plan.segment_units
     return Explanation(
         message.alphabet,
         message.language,
         message.units,
         len(message),
-        room - used,
+        room - message.segments[-1].units,
         costs,
         _forced(compiled, message, costs),
         tuple(cost for cost in costs if cost.units == 2),
@@ -124,25 +134,16 @@ def explain(text: str, **options: Unpack[Options]) -> Explanation:
     )
 
 
-def _plan_of(compiled: Encoder, message: Segmented) -> Plan:
-    return next(
-        plan
-        for plan in compiled.plans
-        if plan.alphabet == message.alphabet and plan.language == message.language
-    )
-
-
-def _units(plan: Plan, character: str) -> int:
-    if plan.table is not None:
-        return plan.table.cost_of(character)
-    return 2 if plan.alphabet == "ucs2" and ord(character) > 0xFFFF else 1
-
-
 def _forced(compiled: Encoder, message: Segmented, costs: tuple[Cost, ...]) -> tuple[Cost, ...]:
-    if message.alphabet == "gsm7" or not any(plan.alphabet == "gsm7" for plan in compiled.plans):
+    """The characters that the GSM tables lack: of several allowed ones, those that come nearest."""
+    if message.alphabet == "gsm7":
         return ()
-    plain = table()
-    return tuple(cost for cost in costs if not plain.cost_of(cost.character))
+    lacking = [
+        tuple(cost for cost in costs if not plan.cost_of(cost.character))
+        for plan in compiled.plans
+        if plan.alphabet == "gsm7"
+    ]
+    return min(lacking, key=len, default=())
 
 
 def _suggestions(compiled: Encoder, message: Segmented) -> Iterator[Suggestion]:

@@ -8,8 +8,8 @@ octets, half of that for UCS-2, and for septets eight sevenths of it, from the n
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, TypeAlias, TypedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict
 
 from dispatcher._ext.gsm7 import Gsm7Table
 from dispatcher._ext.segment import Encoder, Plan
@@ -55,7 +55,7 @@ class Options(TypedDict, total=False):
     message_class: int | None
     """0 (flash: shown at once) to 3, put into data_coding. Default: none."""
     data_codings: Mapping[Alphabet, int]
-    """The carrier's own data_coding values, where they differ."""
+    """The carrier's own data_coding values, where they differ; message_class does not change these."""
     elements: bytes
     """More information elements for the header of every segment, e.g. port addresses."""
     clusters: bool
@@ -104,9 +104,9 @@ def encoder(
 
     ConfigError: an option out of range, or two that exclude each other.
     """
-    allowed = (alphabet,) if alphabet is not None else tuple(allow)
-    if isinstance(allow, str) or isinstance(languages, str):
-        raise ConfigError("allow and languages are sequences of names, e.g. ('gsm7', 'ucs2'), not one str")
+    allowed = (alphabet,) if alphabet is not None else _names("allow", allow)
+    languages = _names("languages", languages)
+    data_codings = {} if data_codings is None else data_codings
     if not allowed:
         raise ConfigError("allow is empty: name at least one alphabet, e.g. ('gsm7', 'ucs2')")
     for name in allowed:
@@ -119,11 +119,15 @@ def encoder(
     _whole("max_segments", max_segments, 1, SEGMENTS_MAX)
     if message_class is not None:
         _whole("message_class", message_class, 0, 3)
-    for name, coding in (data_codings or {}).items():
+    if not isinstance(data_codings, Mapping):
+        raise ConfigError(f"data_codings maps alphabets to numbers; it is no {type(data_codings).__name__}")
+    for name, coding in data_codings.items():
         _one_of("alphabet in data_codings", name, tuple(_FORMS))
         _whole(f"data_codings[{name!r}]", coding, 0, 255)
-    codings = tuple(sorted((data_codings or {}).items()))
+    codings = tuple(sorted(data_codings.items()))
     _check_elements(elements)
+    if not isinstance(clusters, bool):
+        raise ConfigError(f"clusters is True or False, not {clusters!r}")
     if languages and "gsm7" not in allowed:
         raise ConfigError("languages are tables of gsm7: allow it too")
     if method != "udh" and (languages or elements):
@@ -140,8 +144,16 @@ def encoder(
         message_class,
         codings,
         elements,
-        bool(clusters),
+        clusters,
     )
+
+
+def _names(option: str, given: Any) -> tuple[Any, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(
+            f"{option} is a sequence of names, e.g. ('gsm7', 'ucs2'), not {type(given).__name__}"
+        )
+    return tuple(given)
 
 
 def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
@@ -242,7 +254,12 @@ def _nationals(language: str) -> Iterator[tuple[str, bytes, Gsm7Table]]:
 
 @functools.cache
 def table(locking: str = DEFAULT, single_shift: str = DEFAULT) -> Gsm7Table:
-    """Return the compiled table of a locking and a single shift language; "" is the default of either."""
+    """Return the compiled table of a locking and a single shift language; "" is the default of either.
+
+    ConfigError: a language without such a table.
+    """
+    _one_of("locking language", locking, tuple(LOCKING))
+    _one_of("single shift language", single_shift, tuple(SINGLE_SHIFT))
     return Gsm7Table(
         LOCKING[locking], SINGLE_SHIFT[single_shift], LANGUAGE_ID[locking], LANGUAGE_ID[single_shift]
     )

@@ -8,6 +8,7 @@ again.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from dispatcher._ext.segment import Segmented
 from dispatcher.encoding.decode import UDHI, Received, alphabet_of, body_octets, text_of
 from dispatcher.encoding.udh import UserDataHeader, split_header
 from dispatcher.limits import SEGMENTS_MAX
@@ -21,6 +22,9 @@ class Part(NamedTuple):
     esm_class: int = UDHI
     sar: tuple[int, int, int] | None = None
     """sar_msg_ref_num, sar_total_segments, sar_segment_seqnum."""
+
+    def __repr__(self) -> str:
+        return f"<Part of {len(self.user_data)} octets, data_coding 0x{self.data_coding:02x}>"
 
 
 class Reassembled(NamedTuple):
@@ -40,6 +44,10 @@ class Reassembled(NamedTuple):
     foreign: tuple[int, ...]
     """Indexes of parts of another message, or of none."""
 
+    def __repr__(self) -> str:
+        state = f"{len(self.missing)} missing" if self.text is None else f"{len(self.text)} characters"
+        return f"<Reassembled of {self.total}: {state}>"
+
 
 class _Piece(NamedTuple):
     key: tuple[int, int, int]  # reference, total, reference bits; SAR has a reference space of its own
@@ -50,13 +58,17 @@ class _Piece(NamedTuple):
 
 
 def reassemble(
-    parts: Iterable[Part | bytes], *, default: Received = "gsm7", packed: bool = False
+    parts: Iterable[Part | bytes] | Segmented, *, default: Received = "gsm7", packed: bool = False
 ) -> Reassembled:
     """Return the message that the first part belongs to, and what was wrong with the rest.
 
-    bytes stand for ``Part(user_data)``: GSM 7-bit with a header. `default` and `packed` are as in `decode`.
+    bytes stand for ``Part(user_data)``: GSM 7-bit with a header; of others say the data_coding. What
+    `segment` made can be given as it is. `default` and `packed` are as in `decode`.
     A part that says nothing of other segments is a message of its own. Nothing here raises on any content.
     """
+    if isinstance(parts, Segmented):
+        coding, esm_class = parts.data_coding, parts.esm_class
+        parts = [Part(each.user_data, coding, esm_class, each.sar) for each in parts.segments]
     pieces = [_piece(Part(part) if isinstance(part, bytes) else part, default, packed) for part in parts]
     if not pieces:
         return Reassembled(None, None, 0, (), (), (), ())

@@ -42,12 +42,24 @@ class Change(NamedTuple):
     before: str
     after: str
 
+    def __repr__(self) -> str:
+        return f"<Change at {self.position}: {len(self.before)} characters become {len(self.after)}>"
+
 
 class Replaced(NamedTuple):
     """A text after replacement, and what was replaced: in order of position, never overlapping."""
 
     text: str
     changes: tuple[Change, ...]
+
+    def __repr__(self) -> str:
+        return f"<Replaced: {len(self.text)} characters, {len(self.changes)} changes>"
+
+
+def check_text(text: object) -> None:
+    """Raise TypeError for what is no str."""
+    if not isinstance(text, str):
+        raise TypeError(f"text is a str, not {type(text).__name__}")
 
 
 GSM: Final = frozenset(LOCKING[DEFAULT].replace("\ufffd", "") + "".join(SINGLE_SHIFT[DEFAULT].values()))
@@ -173,6 +185,7 @@ def replace_smart(text: str) -> Replaced:
     may still need UCS-2 for its letters. The starting table is Twilio's SmartEncodingMap; the module's
     docstring says what is kept and what is left alone. Raises nothing, whatever the text.
     """
+    check_text(text)
     if text.isascii() and text.isprintable() and "`" not in text:
         return Replaced(text, ())
     if _SUSPECTS.isdisjoint(text):
@@ -241,6 +254,7 @@ def remove_symbols(text: str) -> Replaced:
     Letters, marks, digits and punctuation of any script stay. A text with nothing to remove comes back as the
     same object. Raises nothing.
     """
+    check_text(text)
     changes = tuple(
         Change(position, c, "")
         for position, c in enumerate(text)
@@ -264,6 +278,7 @@ def strip_accents(text: str) -> Replaced:
     letter: ``e`` + U+0301 becomes ``é``, which GSM has. Other scripts stay as they are, marks included. A
     text with nothing to replace comes back as the same object. Raises nothing.
     """
+    check_text(text)
     if text.isascii():
         return Replaced(text, ())
     changes = []
@@ -300,6 +315,7 @@ def normalize_nfc(text: str) -> Replaced:
     which would turn ``²`` into ``2``. A text that is NFC already comes back as the same object. Raises
     nothing.
     """
+    check_text(text)
     if unicodedata.is_normalized("NFC", text):
         return Replaced(text, ())
     changes = []

@@ -36,7 +36,7 @@ import unicodedata
 from functools import cache
 from typing import Final, NamedTuple
 
-from dispatcher.encoding.replace import GSM, Change, Replaced, normalize_nfc
+from dispatcher.encoding.replace import GSM, Change, Replaced, check_text, normalize_nfc
 from dispatcher.errors import ConfigError
 
 _APOSTROPHES: Final = "'’ʼ‘`´"
@@ -148,6 +148,7 @@ def transliterate(text: str, language: str | None = None) -> Replaced:
 
     Raises `ConfigError` for a language that is not in `LANGUAGES`.
     """
+    check_text(text)
     if language is not None and language not in _SCHEMES:
         raise ConfigError(_unknown(language))
     if text.isascii():

@@ -139,8 +139,12 @@ def test_segments_of_str(items: list[Any], chosen: dict[str, Any], seed: int, nu
 )
 @example(["я", b"\xc0\x80", "😀" * 50], {}, "q", b"")
 def test_utf8_equals_str(items: list[Any], chosen: dict[str, Any], width: str, gap: bytes) -> None:
-    """UTF-8 with offsets of either width gives the columns of the same texts as str; invalid is no text."""
+    """UTF-8 with offsets of either width gives the columns of the same texts as str; invalid is no text.
+
+    But where a text is too long whatever it says: then nobody looks whether it is valid.
+    """
     octets = [item if isinstance(item, bytes) else item.encode("utf-8", "surrogatepass") for item in items]
+    octets = [each for each in octets if len(each) // 4 <= 153 * chosen.get("max_segments", 10)]
     plain: list[Any] = []
     for each in octets:
         try:
@@ -369,6 +373,20 @@ def test_many_language_names_do_not_overflow_the_plan_column() -> None:
         counts.plans[int(counts.plan[0])].language
         == segment("º" * 100, languages=("tr",) * 85 + ("pt",)).language
     )
+
+
+def test_a_huge_utf8_text_is_refused_without_a_copy() -> None:
+    """Its length alone says that it is too long: no scratch is taken for it, valid or not."""
+    for tail in (b"", b"\xff"):
+        data = "я".encode() * 4_000_000 + tail
+        tracemalloc.start()
+        try:
+            counts = count_batch(utf8([b"hi", data], "q", b""))
+            assert tracemalloc.get_traced_memory()[1] < 40_000_000  # the buffer of the test itself
+        finally:
+            tracemalloc.stop()
+        assert counts.status.tolist() == [OK, TOO_MANY_SEGMENTS]
+        assert counts.detail[1] > 10
 
 
 # ---- size and memory --------------------------------------------------------------------------------------

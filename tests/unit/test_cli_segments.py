@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 from dispatcher.__main__ import main
 from dispatcher.cli import demo
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -119,15 +123,49 @@ def test_a_file_as_json_has_a_line_for_every_line_and_the_totals(run: Run, tmp_p
 
 
 def test_csv_takes_the_named_column(run: Run, tmp_path: Path) -> None:
-    """Quoted line breaks stay in their text; a byte order mark and short rows do no harm."""
+    """Quoted line breaks stay in their text; a byte order mark does no harm; a short row is refused."""
     file = tmp_path / "campaign.csv"
     file.write_text(
         '\ufeffto,text\n79160000001,"two\nlines"\n79160000002\n\n79160000003,Код\n', encoding="utf-8"
     )
     code, out, _ = run("--file", str(file), "--column", "text", "--json")
     rows = [json.loads(line) for line in out.splitlines()]
-    assert code == 0
-    assert [(row["units"], row["segments"]) for row in rows[:-1]] == [(9, 1), (0, 1), (3, 1)]
+    assert code == 65
+    assert [row.get("units") for row in rows[:-1]] == [9, None, 3]
+    assert rows[1] == {"line": 4, "error": "the row ends before the column"}
+
+
+def test_an_unclosed_quote_is_not_one_long_text(run: Run, tmp_path: Path) -> None:
+    """A file that is no CSV is refused as a whole: its rows would otherwise vanish in one."""
+    file = tmp_path / "campaign.csv"
+    file.write_text('text\n"abc\nsecond\nthird\n')
+    code, _, err = run("--file", str(file), "--column", "text")
+    assert code == 65
+    assert "not CSV" in err
+
+
+def test_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A full disk is exit code 74; a reader that stops early is no error; no encoding stops it."""
+    file = tmp_path / "many.txt"
+    file.write_text("Привет\n" * 50_000)
+    command = [sys.executable, "-m", "dispatcher", "segments", "--file", str(file), "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 74
+    assert done.stderr == "dispatcher: output: No space left on device\n"
+    pipe = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert pipe.stdout is not None
+    assert pipe.stderr is not None
+    pipe.stdout.readline()
+    pipe.stdout.close()
+    assert pipe.stderr.read() == ""
+    pipe.stderr.close()
+    assert pipe.wait() == 0
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*command[:4], "Код “1”"], capture_output=True, text=True, check=False, cwd=ROOT, env=ascii_only
+    )
+    assert done.returncode == 0
 
 
 def test_an_unknown_column_names_those_that_there_are(run: Run, tmp_path: Path) -> None:

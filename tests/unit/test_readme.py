@@ -1,11 +1,13 @@
-"""What the README shows is what happens."""
+"""What the README and the docstrings show is what happens."""
 
 import contextlib
+import doctest
 import io
 import re
 import shlex
 from pathlib import Path
 
+import dispatcher.encoding
 from dispatcher.__main__ import main
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -37,3 +39,8 @@ def test_the_first_text_prints_what_the_readme_shows() -> None:
     with contextlib.redirect_stdout(out):
         assert main(arguments[1:]) == 0
     assert out.getvalue().splitlines() == shown
+
+
+def test_the_docstring_of_the_library_is_true() -> None:
+    """Its example, run as a doctest."""
+    assert doctest.testmod(dispatcher.encoding).failed == 0
