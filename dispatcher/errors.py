@@ -4,9 +4,14 @@
 
     DispatcherError                      retryable = False
     ├── ConfigError                      an option or setting: what was expected, and a hint
-    └── EncodingError                    a text that cannot be sent as asked
-        ├── UnencodableError             which character, where, in which alphabets
-        └── TooManySegmentsError         how many segments it needs, how many are allowed
+    ├── EncodingError                    a text that cannot be sent as asked
+    │   ├── UnencodableError             which character, where, in which alphabets
+    │   └── TooManySegmentsError         how many segments it needs, how many are allowed
+    └── SmppError
+        ├── LocalProtocolError           we were asked to send something SMPP forbids: a bug on our side
+        └── RemoteProtocolError          the SMSC broke SMPP
+            ├── Recoverable              the frame is intact: refuse this PDU, keep the session
+            └── Unrecoverable            framing is lost: close and bind again
 
 The class says whom to blame; attributes carry what a program needs to decide. Texts and numbers never stand
 in a message (law 11): one offending character may.
@@ -14,6 +19,10 @@ in a message (law 11): one offending character may.
 
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dispatcher._ext.pdu import Pdu
 
 
 class DispatcherError(Exception):
@@ -76,3 +85,77 @@ class TooManySegmentsError(EncodingError):
             f"the text needs {least}{self.segments} segments, {self.max_segments} are allowed; "
             "shorten it or raise max_segments (at most 255)"
         )
+
+
+class SmppError(DispatcherError):
+    """SMPP was broken, by us or by the SMSC."""
+
+
+class LocalProtocolError(SmppError, ValueError):
+    """We were asked to send something that SMPP forbids; nothing was sent and nothing was cut.
+
+    Attributes: ``field`` (spelled as in SMPP 3.4).
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        self.field = field
+        super().__init__(message, field)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RemoteProtocolError(SmppError):
+    """The SMSC broke SMPP. Any bytes from a peer give PDUs or one of the two below, nothing else."""
+
+
+class Recoverable(RemoteProtocolError):  # noqa: N818 - the name is the decision, as drawn above
+    """One PDU is broken, its frame is intact: refuse the PDU, go on with the next.
+
+    Attributes, all of them plain values:
+
+    ``command_id``, ``sequence_number``
+        of the broken PDU.
+    ``command_status``
+        what the negative response says.
+    ``response_id``
+        the ``command_id`` of the negative response; 0 where SMPP allows no answer (responses,
+        alert_notification, outbind).
+    ``partial``
+        the :class:`~dispatcher._ext.pdu.Pdu` as far as it could be read, unread fields ``None``; None
+        where the command is unknown. A receipt whose last TLV lies is still a receipt.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        command_id: int,
+        command_status: int,
+        sequence_number: int,
+        response_id: int = 0,
+        partial: "Pdu | None" = None,
+    ) -> None:
+        self.command_id = command_id
+        self.command_status = command_status
+        self.sequence_number = sequence_number
+        self.response_id = response_id
+        self.partial = partial
+        super().__init__(message, command_id, command_status, sequence_number, response_id, partial)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Unrecoverable(RemoteProtocolError):  # noqa: N818 - see Recoverable
+    """Nobody knows where the next PDU begins: send generic_nack, close, bind again.
+
+    Attributes: ``command_status`` for the generic_nack, ``command_length`` as received.
+    """
+
+    def __init__(self, message: str, command_status: int, command_length: int) -> None:
+        self.command_status = command_status
+        self.command_length = command_length
+        super().__init__(message, command_status, command_length)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
