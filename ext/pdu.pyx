@@ -77,6 +77,7 @@ cdef class CommandSpec:
 
 cdef list SPECS = [None] * (2 * COMMANDS_MAX)
 cdef uint8_t TAG_KINDS[TAGS_MAX]
+cdef uint8_t TAG_WIDTHS[TAGS_MAX]   # of INTEGER ones, in octets
 cdef dict TAGS = dict(_spec.TLVS)
 cdef dict TAG_OF = dict(_spec.TLV_TAG)
 cdef object SmeAddress = _spec.SmeAddress
@@ -108,8 +109,10 @@ cdef int load_tables() except -1:
     cdef CommandSpec spec
     cdef int i
     memset(TAG_KINDS, 0, sizeof(TAG_KINDS))
+    memset(TAG_WIDTHS, 0, sizeof(TAG_WIDTHS))
     for tag, row in TAGS.items():
         TAG_KINDS[<uint16_t>tag] = row.kind
+        TAG_WIDTHS[<uint16_t>tag] = row.least if row.kind == INTEGER else 0
     for command_id, fields in _spec.COMMANDS.items():
         spec = CommandSpec.__new__(CommandSpec)
         spec.command_id = command_id

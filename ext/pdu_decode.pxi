@@ -174,8 +174,8 @@ cdef tuple take_tlvs(CommandSpec spec, Cursor *cursor, Fault *fault, list flaws)
             if kind == C_OCTET or kind == OCTETS:
                 tlvs.append((tag, tlv_value(kind, &octets)))
             break
-        if kind == INTEGER and octets.length != TAGS[tag].least:
-            flaws.append(f"{TAGS[tag].name}: {octets.length} octets, {TAGS[tag].least} expected")
+        if kind == INTEGER and octets.length != TAG_WIDTHS[tag]:
+            flaws.append(f"{TAGS[tag].name}: {octets.length} octets, {TAG_WIDTHS[tag]} expected")
         tlvs.append((tag, tlv_value(kind, &octets)))
     return tuple(tlvs)
 

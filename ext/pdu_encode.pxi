@@ -151,7 +151,7 @@ cdef int write_pdu(Outbox *outbox, Pdu pdu) except -1:
     for tag, value in pdu.tlvs:
         append_tlv(outbox, tag, value)
         payload = payload or (tag == 0x0424 and len(value) > 0)
-    if payload and pdu.sm_length:
+    if payload and "short_message" in spec.index and pdu.short_message:
         raise refuse(
             f"{spec.name}.message_payload", "short_message is filled too; exactly one may be (5.3.2.32)", "message_payload"
         )

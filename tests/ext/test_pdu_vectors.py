@@ -21,7 +21,7 @@ NOT_OURS_TO_SEND = {
     "pdu_decode-069": "short_message and message_payload both filled",
     "pdu_decode-117": "a request with a command_status",
 }
-"""What we read but refuse to write. Requests whose sequence_number is 0 or over 0x7fffffff are refused too."""
+"""What we read but refuse to write; so too a request with sequence_number 0 or over 0x7fffffff."""
 
 
 def octets_of(vector: Vector) -> bytes:
@@ -83,7 +83,7 @@ def test_a_whole_pdu_reads_as_its_peer_says(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", WHOLE, ids=str)
 def test_a_whole_pdu_is_written_back(vector: Vector) -> None:
-    """Encoding what was read gives octets that read the same, and the same octets where nothing was tolerated."""
+    """Encoding gives octets that read the same; the very same where nothing was tolerated."""
     octets = octets_of(vector)
     pdu = decode(octets)
     sequence_is_ours = pdu.is_response or 1 <= pdu.sequence_number <= 0x7FFFFFFF
@@ -120,10 +120,10 @@ def test_the_twin_agrees_about_a_whole_pdu(vector: Vector) -> None:
     assert twin == (0, pdu.fields, list(pdu.tlvs))
 
 
-# ---- the malformed: what the expectations mean here ---------------------------------------------------------
+# ---- the malformed: what the expectations mean here ------------------------------------------------------
 
 FATAL_BUT_UNFINISHED = {
-    "pdu_malformed-017": "253 octets announced, 29 came: on a stream the framer waits, a read timeout ends it",
+    "pdu_malformed-017": "253 octets announced, 29 came: the framer waits, a read timeout ends it",
     "pdu_malformed-026": "30 announced, 29 came: the same",
     "pdu_malformed-038": "61 announced, 59 came: the same",
     "pdu_malformed-033": "8193 octets are no offence here: message_payload may have 65,535",
@@ -140,7 +140,7 @@ POLICY = {
     "pdu_malformed-008": "sequence_number 0x80000000: taken, to be echoed",
     "pdu_malformed-009": "sequence_number 0: taken, to be echoed",
     "pdu_malformed-014": "the last TLV lies: Recoverable, and the receipt stands in its partial",
-    "pdu_malformed-028": "what is out of step reads as an unknown TLV 0x1002: the bind counts, the TLV is ignored",
+    "pdu_malformed-028": "what is out of step reads as an unknown TLV 0x1002: the bind counts",
     "pdu_malformed-033": "the limit is 70,000, not 4096",
     "pdu_malformed-035": "sm_length over the frame: refused with RINVMSGLEN, not read past the frame",
 }

@@ -1,7 +1,7 @@
 """A slow, obvious twin of the PDU decoder, written from the specification and not from the codec's tables.
 
-One line a PDU: ``name:size`` in wire order. ``cN`` is a C-octet string of at most N octets with its NUL, ``1``
-an integer, ``sm`` sm_length and short_message, ``dests`` and ``unsuccess`` the two lists of submit_multi.
+One line a PDU: ``name:size`` in wire order. ``cN`` is a C-octet string of at most N octets with its NUL,
+``1`` an integer, ``sm`` sm_length and short_message, ``dests`` and ``unsuccess`` the lists of submit_multi.
 """
 
 from typing import Any, NamedTuple
@@ -13,9 +13,7 @@ MESSAGE = (
     "esm_class:1 protocol_id:1 priority_flag:1 " + TIMES + "registered_delivery:1 replace_if_present_flag:1 "
     "data_coding:1 sm_default_msg_id:1 short_message:sm"
 )
-BIND = (
-    "system_id:c16 password:c9 system_type:c13 interface_version:1 addr_ton:1 addr_npi:1 address_range:c41"
-)
+BIND = "system_id:c16 password:c9 system_type:c13 interface_version:1 addr_ton:1 addr_npi:1 address_range:c41"
 LAYOUT = {
     0x80000000: "",
     0x00000001: BIND,
