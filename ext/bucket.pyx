@@ -36,7 +36,7 @@ cdef extern from *:
     #define TOKEN           1000000000000LL          /* one token: 1e9 ns, in thousandths */
     #define BURST_NS        20000000LL               /* flow that may catch up after a late call: four times
                                                         the longest stall that the loop is allowed */
-    #define MINIMUM_NS      10000000LL               /* credit is kept for at most this much flow */
+    #define MINIMUM_NS      50000000LL               /* credit is kept for at most this much flow */
     #define PATIENCE_NS     100000000LL              /* demand of who does not come back is forgotten */
     #define RATE_MAX        4000000000LL             /* 4,000,000/s: a whole second of it in units of level
                                                         is the most that int64 holds */
@@ -76,13 +76,13 @@ cdef class Bucket:
         self.level = min(self.level_max, TOKEN)
 
     def take(self, int64_t now_ns, int64_t n, int traffic_class):
-        """Grant up to `n` tokens (0 to n) at once. Ask for the highest class first; n = 0 withdraws demand."""
+        """Grant up to `n` tokens (0 to n) at once. Ask highest class first; n = 0 withdraws demand."""
         if traffic_class < 0 or traffic_class >= CLASSES:
             raise ValueError("traffic_class is 0 to 3")
         return self.grant(now_ns, n, traffic_class)
 
     def when(self, int64_t now_ns, int64_t n, int traffic_class):
-        """Nanoseconds until `n` tokens (at most what can go at once) are free; 0: now; NEVER: the rate is 0."""
+        """Nanoseconds until `n` tokens (at most what can go at once) are free; NEVER: the rate is 0."""
         if traffic_class < 0 or traffic_class >= CLASSES:
             raise ValueError("traffic_class is 0 to 3")
         return self.wait(now_ns, n, traffic_class)
@@ -229,7 +229,7 @@ cdef class Bucket:
         pace = self.level // TOKEN if self.level >= 0 else -((-self.level + TOKEN - 1) // TOKEN)
         room = min(free - self.kept_above(traffic_class), pace + self.ahead(traffic_class))
         room -= self.owed_below(traffic_class)
-        if self.wanted[traffic_class]:
+        if room < min(free, pace) and self.wanted[traffic_class]:
             earned = min(min(free, pace), <int64_t>(self.earn(traffic_class) / TOKEN))
             room = max(room, earned)
         return room
@@ -308,7 +308,7 @@ cdef class Bucket:
 
 
 def spin(Bucket bucket not None, int64_t now_ns, int64_t step_ns, int64_t calls, int64_t n, int traffic_class):
-    """Call the C side `calls` times, `step_ns` apart; returns the tokens granted. For benches and long tests."""
+    """Call the C side `calls` times, `step_ns` apart; returns the tokens granted. For benches, tests."""
     cdef int64_t granted = 0, index
     if traffic_class < 0 or traffic_class >= CLASSES:
         raise ValueError("traffic_class is 0 to 3")

@@ -60,7 +60,7 @@ def scan_many(list texts not None):
 
 
 def key(bytes message_id not None, int base, int flags):
-    """The look-up key of a message_id: decimal digits of a number of `base` 10 or 16, or as it is (base 0)."""
+    """The look-up key of a message_id: decimal digits of a number of `base` 10 or 16; 0: as it is."""
     cdef char out[KEY_MAX]
     cdef int size
     if base not in (0, 10, 16):

@@ -231,7 +231,7 @@ cdef inline int digit_of(uint8_t c) noexcept nogil:
 cdef inline int id_key(const char* data, int length, int base, int flags, char* out) noexcept nogil:
     """Write the look-up key of a message_id of at most 64 octets to `out` (KEY_MAX octets); returns its length.
 
-    `base` 10 or 16: the id is a number and the key its decimal digits; an id that is no such number, and every
+    Blanks around it and NULs behind it are no part of an id. `base` 10 or 16: the id is a number and the key its decimal digits; an id that is no such number, and every
     id at base 0, stays as it is but for the flags. Longer ids than 64 octets are cut by no one: -1.
     """
     cdef const uint8_t* p = <const uint8_t*>data
@@ -241,6 +241,11 @@ cdef inline int id_key(const char* data, int length, int base, int flags, char* 
     cdef char digits[81]
     if length > 64:
         return -1
+    while length and (p[length - 1] == 0 or is_blank(p[length - 1])):
+        length -= 1
+    while length and is_blank(p[0]):
+        p += 1
+        length -= 1
     limbs[0] = 0
     for index in range(length if base else 0):
         digit = digit_of(p[index])

@@ -16,10 +16,10 @@ class Bucket:
         self, now_ns: int, tps: float, *, reserved: Sequence[float] = ..., minimum: Sequence[float] = ...
     ) -> None: ...
     def take(self, now_ns: int, n: int, traffic_class: int) -> int:
-        """Grant up to `n` tokens (0 to n) at once. Ask for the highest class first; n = 0 withdraws demand."""
+        """Grant up to `n` tokens (0 to n) at once. Ask highest class first; n = 0 withdraws demand."""
 
     def when(self, now_ns: int, n: int, traffic_class: int) -> int:
-        """Nanoseconds until `n` tokens (at most what can go at once) are free; 0: now; NEVER: the rate is 0."""
+        """Nanoseconds until `n` tokens (at most what can go at once) are free; NEVER: the rate is 0."""
 
     def give_back(self, taken_ns: int, n: int, traffic_class: int) -> None:
         """Return tokens that were taken at `taken_ns` and will not be sent; too old ones are gone anyway."""
@@ -35,4 +35,4 @@ class Bucket:
         """The rate now in force."""
 
 def spin(bucket: Bucket, now_ns: int, step_ns: int, calls: int, n: int, traffic_class: int) -> int:
-    """Call the C side `calls` times, `step_ns` apart; returns the tokens granted. For benches and long tests."""
+    """Call the C side `calls` times, `step_ns` apart; returns the tokens granted. For benches, tests."""

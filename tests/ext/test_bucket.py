@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import deque
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -40,7 +41,9 @@ def most_in_a_second(grants: list[tuple[int, int]]) -> int:
 @pytest.mark.parametrize("tps", RATES)
 @given(start=st.integers(0, 10**18), plan=calls)
 @settings(max_examples=80, deadline=None)
-def test_no_span_of_a_second_holds_more_than_the_tps(tps: int, start: int, plan: list[tuple[int, int, int]]) -> None:
+def test_no_span_of_a_second_holds_more_than_the_tps(
+    tps: int, start: int, plan: list[tuple[int, int, int]]
+) -> None:
     """Whatever the times, amounts and classes of the calls, no sliding second holds more than TPS tokens."""
     bucket, now, grants = Bucket(start, tps), start, []
     for gap, n, traffic_class in plan:
@@ -102,7 +105,7 @@ def test_tokens_are_spread_over_the_second() -> None:
     bucket, times = Bucket(0, 3), []
     for now in range(0, 10 * SECOND, MS):
         times += [now] * bucket.take(now, 5, 0)
-    assert all(b - a > 300 * MS for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a > 300 * MS for a, b in pairwise(times))
     assert len(times) >= 30
 
 
@@ -147,7 +150,11 @@ def test_who_sleeps_until_when_always_gets_a_token(tps: float, traffic_class: in
     assert granted / (now / SECOND) >= 0.985 * tps
 
 
-@given(plan=calls, tps=st.sampled_from([3, 100, 20_000]), kept=st.lists(st.booleans(), min_size=120, max_size=120))
+@given(
+    plan=calls,
+    tps=st.sampled_from([3, 100, 20_000]),
+    kept=st.lists(st.booleans(), min_size=120, max_size=120),
+)
 @settings(max_examples=200, deadline=None)
 def test_given_back_tokens_do_not_break_the_law(
     plan: list[tuple[int, int, int]], tps: int, kept: list[bool]
@@ -169,7 +176,7 @@ def test_given_back_tokens_do_not_break_the_law(
 
 
 def test_giving_back_makes_room_at_once() -> None:
-    """A whole second's tokens, given back, may be taken again in the same second; given back twice, not more."""
+    """A whole second's tokens, given back, may be taken again in the same second; no more if twice."""
     bucket = Bucket(0, 100, reserved=ALONE)
     taken = [(now, bucket.take(now, 10, 0)) for now in range(SECOND, 2 * SECOND, MS)]
     now = 2 * SECOND - MS
@@ -185,7 +192,11 @@ def test_giving_back_makes_room_at_once() -> None:
     assert bucket.used(now) == (3, 0, 0, 0)
 
 
-@given(plan=st.lists(st.tuples(st.integers(0, 700 * MS), st.sampled_from([0, 0.3, 1, 7, 100, 5000])), max_size=60))
+@given(
+    plan=st.lists(
+        st.tuples(st.integers(0, 700 * MS), st.sampled_from([0, 0.3, 1, 7, 100, 5000])), max_size=60
+    )
+)
 @settings(max_examples=150, deadline=None)
 def test_changing_the_rate_keeps_the_law(plan: list[tuple[int, float]]) -> None:
     """Through any changes of the rate, each second holds at most the rate in force at its last grant."""
