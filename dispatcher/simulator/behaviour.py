@@ -223,7 +223,7 @@ class Receipts(Struct, frozen=True, forbid_unknown_fields=True):
     unknown: Share = 0.0
     """These are preceded by a receipt for an id that nobody was given."""
     window: Annotated[int, Meta(ge=1, le=65_536)] = 1000
-    """Unanswered deliver_sm of a bind; takes effect with its next bind."""
+    """Unanswered deliver_sm of a bind; a greater one takes effect with the next connection."""
     resend_after_ms: Annotated[int, Meta(ge=10, le=86_400_000)] = 30_000
     """Unanswered or refused: sent again after so long."""
     resend_max: Natural = 10
@@ -306,7 +306,7 @@ class Behaviour(Struct, frozen=True, forbid_unknown_fields=True):
     errors_to: dict[str, dict[str, Share]] = {}
     """The same for destinations that begin so: {"7900" = {"RMSGQFUL" = 1.0}}. The longest match counts."""
     stall: bool = False
-    """Take submit_sm and answer nothing, until it ends: then answer late."""
+    """Take submit_sm, answer nothing and report nothing, until it ends: then answer late."""
     reading: bool = True
     """False: the TCP window closes."""
     half_open: bool = False
