@@ -10,6 +10,7 @@ TEXT: Final[int]
 def message_ids(
     first: int, count: int, base: int = 10, width: int = 0, upper: bool = False
 ) -> list[bytes]: ...
+
 @final
 class Receipt:
     def __init__(self, frame: bytes, record: Any = None, state: int = -1) -> None: ...

@@ -29,7 +29,7 @@ from dispatcher.simulator.mischief import Rules
 from dispatcher.simulator.post import Post
 from dispatcher.simulator.rate import Rate
 from dispatcher.simulator.receipts import Ids, Numbering, Writer
-from dispatcher.smpp.constants import RegisteredDelivery
+from dispatcher.smpp.constants import CommandStatus, RegisteredDelivery
 from dispatcher.smpp.dialect import STATE_WORDS
 
 if TYPE_CHECKING:
@@ -150,7 +150,12 @@ class Account:
             self._varied(connection, incoming, ids, copies, now_ns)
 
     def _plain(
-        self, connection: "Connection", incoming: list[Incoming], ids: Ids, copies: list[Copy] | None, now_ns: int
+        self,
+        connection: "Connection",
+        incoming: list[Incoming],
+        ids: Ids,
+        copies: list[Copy] | None,
+        now_ns: int,
     ) -> None:
         latency_ns = self._latency_ns or 0
         self._schedule(connection, Answers(incoming, 0, ids.response, copies), now_ns, latency_ns)
@@ -165,10 +170,17 @@ class Account:
             if len(asked) < len(incoming):
                 incoming, ids, copies = _chosen(asked, incoming, ids, copies)
         delay_ns = latency_ns + (self._delay_ns or 0)
-        self.post.deliver_in(delay_ns, self._receipts(incoming, ids, copies, state, delay_ns), connection, now_ns)
+        self.post.deliver_in(
+            delay_ns, self._receipts(incoming, ids, copies, state, delay_ns), connection, now_ns
+        )
 
     def _varied(
-        self, connection: "Connection", incoming: list[Incoming], ids: Ids, copies: list[Copy] | None, now_ns: int
+        self,
+        connection: "Connection",
+        incoming: list[Incoming],
+        ids: Ids,
+        copies: list[Copy] | None,
+        now_ns: int,
     ) -> None:
         groups: dict[tuple[int, int], list[int]] = {}
         answers: list[tuple[int, Answers]] = []
@@ -176,7 +188,9 @@ class Account:
         behaviour = self.behaviour
         latencies, rng = self.rng("latency"), self.rng("errors")
         free = self._rate.free(now_ns, behaviour.tps)
-        room = behaviour.window - (connection.unanswered - len(incoming)) if behaviour.window else len(incoming)
+        room = (
+            behaviour.window - (connection.unanswered - len(incoming)) if behaviour.window else len(incoming)
+        )
         for index, pdu in enumerate(incoming):
             latency_ns = sample_ns(behaviour.latency_ms, latencies)
             rules = self.rules.draw("response")
@@ -204,7 +218,9 @@ class Account:
                 if group.copies is not None and copies is not None:
                     group.copies.append(copies[index])
             if status == 0:
-                delay_ns, receipts = self._report(pdu, _one(index, ids), copies and [copies[index]], latency_ns)
+                delay_ns, receipts = self._report(
+                    pdu, _one(index, ids), copies and [copies[index]], latency_ns
+                )
                 if delay_ns < 0:
                     self.post.deliver(receipts, connection)
                     connection.flush()
@@ -301,6 +317,20 @@ class Account:
         return receipts
 
     # ---- binds ----
+
+    def bind_status(self, password: bytes) -> int:
+        """Decide about a bind: 0, or the status to refuse it with."""
+        binding = self.behaviour.bind
+        if self.behaviour.password and password != self.behaviour.password.encode("latin-1", "replace"):
+            return CommandStatus.ESME_RINVPASWD
+        if binding.binds_max and len(self.connections) >= binding.binds_max:
+            return CommandStatus.ESME_RALYBND
+        refuse = status_code(binding.refuse)
+        used_up = binding.refuse_first and self.binds_refused >= binding.refuse_first
+        if not refuse or used_up or self.rng("refusals").random() >= binding.refuse_share:
+            return 0
+        self.binds_refused += 1
+        return refuse
 
     def joined(self, connection: "Connection") -> None:
         """A connection is bound: what waited floods in."""

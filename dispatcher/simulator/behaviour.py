@@ -7,7 +7,7 @@ Files and patches become these values in `settings.py`; `schema` there describes
 import random
 from typing import Annotated, Final, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.dialect import STATE_WORDS
@@ -31,7 +31,9 @@ def status_code(word: StatusWord) -> int:
             try:
                 number = int(word, 0)
             except ValueError:
-                raise ValueError(f"{word!r} is no command_status: a number or a name like RTHROTTLED") from None
+                raise ValueError(
+                    f"{word!r} is no command_status: a number or a name like RTHROTTLED"
+                ) from None
     else:
         number = word
     if not 0 <= number <= 0xFFFFFFFF:
@@ -153,16 +155,17 @@ class Dialect(Struct, frozen=True, forbid_unknown_fields=True):
     """How receipts are written. The default is the letter of SMPP 3.4, appendix B, with its TLVs."""
 
     text: str = (
-        "id:{id} sub:{sub} dlvrd:{dlvrd} submit date:{submit} done date:{done} stat:{stat} err:{err} text:{text}"
+        "id:{id} sub:{sub} dlvrd:{dlvrd} submit date:{submit} done date:{done} "
+        "stat:{stat} err:{err} text:{text}"
     )
-    """Any order, case and words; "" for none. Braces stand around id, sub, dlvrd, submit, done, stat, err, text."""
+    """Any order, case and words; "" for none. Braces stand around one of RECEIPT_FIELDS."""
     submit_format: str = "YYMMDDhhmm"
     done_format: str = "YYMMDDhhmm"
     zone_minutes: Annotated[int, Meta(ge=-1440, le=1440)] = 0
     """East of UTC, for both dates."""
     states: dict[str, str] = {}
     """Other words for the standard's: {"DELIVRD": "delivered"}."""
-    errors: dict[str, str] = {"DELIVRD": "000", "*": "001"}
+    errors: dict[str, str] = field(default_factory=lambda: {"DELIVRD": "000", "*": "001"})
     """`err` by state; "*" is any other."""
     id_tlv: bool = True
     state_tlv: bool = True
@@ -205,7 +208,7 @@ class Receipts(Struct, frozen=True, forbid_unknown_fields=True):
     only_if_asked: bool = True
     """registered_delivery decides. False: all get one."""
     delay_ms: Delay = 0
-    states: dict[str, Annotated[float, Meta(ge=0)]] = {"DELIVRD": 1.0}
+    states: dict[str, Annotated[float, Meta(ge=0)]] = field(default_factory=lambda: {"DELIVRD": 1.0})
     """Weights of the final states."""
     before_response: Share = 0.0
     """These are on the wire before their response."""
@@ -228,7 +231,7 @@ class Receipts(Struct, frozen=True, forbid_unknown_fields=True):
     """Unanswered or refused: sent again after so long."""
     resend_max: Natural = 10
     waiting_max: Annotated[int, Meta(ge=1)] = 1_000_000
-    """Receipts not yet delivered, about 300 octets each; more are dropped and counted, as carriers purge them."""
+    """Receipts not yet delivered, about 300 octets each; more are dropped and counted: carriers purge."""
     dialect: Dialect = Dialect()
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One connection of the simulated SMSC: octets to the session, its events to the account, answers to the wire.
+"""One connection of the simulated SMSC: octets to the session, events to the account, answers to the wire.
 
 Laws:
 
@@ -8,24 +8,22 @@ Laws:
 """
 
 import asyncio
-import random
 import struct
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, cast
 
 from dispatcher._ext.pdu import Pdu
 from dispatcher._ext.smsc import Receipt
 from dispatcher.simulator.account import Account, Answers
 from dispatcher.simulator.agenda import Agenda
 from dispatcher.simulator.behaviour import NANOSECONDS_PER_MS, Rule
-from dispatcher.simulator.ledger import Copy
-from dispatcher.simulator.mischief import Act, apply
+from dispatcher.simulator.mischief import Act
+from dispatcher.simulator.stage import Stage, Told, told_receipt, told_receipts, told_response, without
 from dispatcher.simulator.wire import Record, Wire
 from dispatcher.smpp.constants import Command, CommandStatus
 from dispatcher.smpp.session import (
-    BOUND,
     BindRequest,
     Event,
     Failed,
@@ -37,12 +35,7 @@ from dispatcher.smpp.session import (
     Unbound,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _FIRST_TIMERS = Timers(enquire_link_ms=0, response_ms=0)
-_HELD_MS = 50
-"""Frames that wait to be reordered go out after so long, whether or not enough came together."""
 _PACE_S = 0.05
 _REFUSALS = {
     Command.QUERY_SM: CommandStatus.ESME_RQUERYFAIL,
@@ -80,12 +73,10 @@ class Connection(asyncio.BufferedProtocol):
         self.number = 0
         """Which bind of the account, from 1."""
         self.unanswered = 0
-        self.stalled = self.half_open = self.stopped_reading = False
+        self.stalled = self.muted = self.half_open = self.stopped_reading = False
         """Set by mischief, and by nothing but `resume` taken back."""
         self.outbound: deque[Receipt] = deque()
         self._records: list[Record] = []
-        self._held: list[tuple[bytes, Callable[[bytes], None]]] = []
-        self._rng = random.Random(0)
         self._reading = True
         self._write_paused = self._pacing = self._busy = self._flush_planned = False
 
@@ -96,9 +87,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.wire = Wire(transport, self._loop)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.wire = Wire(self._transport, self._loop)
+        self.stage = Stage(self.wire, self._host.agenda, self.act)
         self._host.connections.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -122,7 +113,7 @@ class Connection(asyncio.BufferedProtocol):
         if rate := self._bytes_per_s:
             self._pacing = True
             self._update_reading()
-            self._loop.call_later(max(_PACE_S, 1 / rate), self._paced)
+            self._loop.call_later(max(_PACE_S, 1 / rate), self._update_reading, True)
 
     def eof_received(self) -> bool:
         """Close when the peer does; what was answered still goes out."""
@@ -226,7 +217,7 @@ class Connection(asyncio.BufferedProtocol):
                 version if version >= 0x34 else None,
             )
         frame = self._exchange.outgoing(time.monotonic_ns())
-        self._rng = account.rng("octets")
+        self.stage.rng = account.rng("octets")
         self._put(frame, rules, lambda octets: None)
         if not status:
             self._bound(account)
@@ -244,7 +235,9 @@ class Connection(asyncio.BufferedProtocol):
         account.joined(self)
         if behaviour.bind.close_after_ms >= 0:
             due_ns = time.monotonic_ns() + int(behaviour.bind.close_after_ms * NANOSECONDS_PER_MS)
-            self._host.agenda.at(due_ns, self.wire.reset if behaviour.bind.close_abruptly else self.wire.close)
+            self._host.agenda.at(
+                due_ns, self.wire.reset if behaviour.bind.close_abruptly else self.wire.close
+            )
 
     # ---- what goes ----
 
@@ -269,7 +262,9 @@ class Connection(asyncio.BufferedProtocol):
                 ">IIII", 16 + len(body), Command.SUBMIT_SM_RESP, answers.status, pdu.sequence_number
             )
             copy = None if answers.copies is None else answers.copies[index]
-            self._put(header + body, answers.rules, partial(self._told_response, pdu.sequence_number, copy))
+            self._put(
+                header + body, answers.rules, partial(told_response, account, pdu.sequence_number, copy)
+            )
 
     @property
     def can_receive(self) -> bool:
@@ -288,7 +283,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         room = min(self._exchange.room, account.behaviour.receipts.window - self._exchange.in_flight)
         while self.outbound and room > 0:
-            batch = []
+            batch: list[Receipt] = []
             while self.outbound and len(batch) < room and not (batch and self.outbound[0].rules):
                 batch.append(self.outbound.popleft())
                 if batch[-1].rules:
@@ -300,19 +295,20 @@ class Connection(asyncio.BufferedProtocol):
             self._exchange.push(batch, [receipt.frame for receipt in batch], 0, time.monotonic_ns())
             if rules:
                 frame = self._exchange.outgoing(time.monotonic_ns())
-                self._put(frame, rules, partial(self._told_receipt, batch[0]))
+                self._put(frame, rules, partial(told_receipt, account, batch[0]))
             else:
-                self._records.append(partial(self._told_receipts, batch))
+                self._records.append(partial(told_receipts, account, batch))
 
-    def push_anywhere(self, frame: bytes) -> None:
+    def push_anywhere(self, octets: bytes, record: Record | None = None) -> None:
         """Write octets that the session would not: a deliver_sm to a transmitter, an outbind, anything."""
         self.flush()
-        self.wire.write(frame)
+        self.wire.write(octets, () if record is None else [record])
 
     def enquire(self, number: int) -> None:
         """Ask so often whether the ESME is alive."""
         for _ in range(number):
             self._exchange.ask(Command.ENQUIRE_LINK, None, time.monotonic_ns())
+        self.flush_soon()
 
     def unbind(self) -> None:
         """Ask to unbind."""
@@ -336,31 +332,27 @@ class Connection(asyncio.BufferedProtocol):
     def _write_out(self) -> None:
         octets = self._exchange.outgoing(time.monotonic_ns())
         if octets and self.account is not None and not self.account.behaviour.answer_enquire_link:
-            octets = _without(octets, Command.ENQUIRE_LINK_RESP)
+            octets = without(octets, Command.ENQUIRE_LINK_RESP)
         records, self._records = self._records, []
         self.wire.write(octets, records)
 
     # ---- mischief ----
 
-    def _put(self, frame: bytes, rules: tuple[Rule, ...], told: "Callable[[bytes], None]") -> None:
-        """Write one frame alone, with all that the rules do to it."""
+    def _put(self, frame: bytes, rules: tuple[Rule, ...], told: Told) -> None:
+        """Write one frame alone, with all that the rules do to it, behind what came together before."""
         self._write_out()
-        for step in apply(frame, rules, self._rng):
-            if isinstance(step, bytes):
-                self.wire.write(step, [partial(told, step)])
-            elif step is Act.HOLD:
-                self._hold(frame, max(rule.span for rule in rules if rule.kind == "reorder"), told)
-            else:
-                self._act(step)
+        self.stage.put(frame, rules, told)
 
-    def _act(self, act: Act) -> None:
+    def act(self, act: Act) -> None:
+        """Do to the connection what mischief wants done."""
         match act:
             case Act.RESET:
                 self.wire.reset()
             case Act.CLOSE:
                 self.wire.close()
             case Act.FREEZE:
-                self.wire.pace(True, 0)
+                self.muted = True
+                self.pace()
             case Act.UNBIND:
                 self._loop.call_soon(self.unbind)
             case Act.STALL:
@@ -372,41 +364,32 @@ class Connection(asyncio.BufferedProtocol):
                 self.stopped_reading = True
                 self.pace()
 
-    def _hold(self, frame: bytes, span: int, told: "Callable[[bytes], None]") -> None:
-        if not self._held:
-            due_ns = time.monotonic_ns() + _HELD_MS * NANOSECONDS_PER_MS
-            self._host.agenda.at(due_ns, self._release)
-        self._held.append((frame, told))
-        if len(self._held) >= span:
-            self._release()
-
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        self._rng.shuffle(held)
-        for frame, told in held:
-            self.wire.write(frame, [partial(told, frame)])
-
     def resume(self) -> None:
         """Take back what mischief set."""
-        self.stalled = self.half_open = self.stopped_reading = False
+        self.stalled = self.muted = self.half_open = self.stopped_reading = False
         self.pace()
+
+    def resume_for_close(self) -> None:
+        """Thaw the wire, so that closing can be seen by a peer."""
+        self.wire.pace(False, 0)
+
+    def abort(self) -> None:
+        """Close at once, whatever has not left."""
+        self._transport.abort()
 
     def pace(self) -> None:
         """Let the behaviour's switches take effect."""
         behaviour = self.account.behaviour if self.account is not None else None
         half_open = self.half_open or (behaviour is not None and behaviour.half_open)
-        self.wire.pace(half_open, self._bytes_per_s)
+        self.wire.pace(half_open or self.muted, self._bytes_per_s)
         self._update_reading()
 
     @property
     def _bytes_per_s(self) -> int:
         return self.account.behaviour.bytes_per_s if self.account is not None else 0
 
-    def _paced(self) -> None:
-        self._pacing = False
-        self._update_reading()
-
-    def _update_reading(self) -> None:
+    def _update_reading(self, paced: bool = False) -> None:
+        self._pacing = self._pacing and not paced
         behaviour = self.account.behaviour if self.account is not None else None
         wanted = not (self._write_paused or self._pacing or self.half_open or self.stopped_reading) and (
             behaviour is None or (behaviour.reading and not behaviour.half_open)
@@ -414,43 +397,3 @@ class Connection(asyncio.BufferedProtocol):
         if wanted != self._reading and not self._transport.is_closing():
             self._reading = wanted
             (self._transport.resume_reading if wanted else self._transport.pause_reading)()
-
-    # ---- what the ledger is told ----
-
-    def _told_response(self, sequence_number: int, copy: Copy | None, octets: bytes) -> None:
-        """Read back what was written: only a whole response to that request is one."""
-        assert self.account is not None
-        ledger, name = self.account.ledger, self.account.name
-        if len(octets) >= 16:
-            length, command, status, sequence = struct.unpack_from(">IIII", octets)
-            answers = command in (Command.SUBMIT_SM_RESP, Command.GENERIC_NACK)
-            if length == len(octets) and answers and sequence == sequence_number:
-                ledger.responded(name, status, 1, None if copy is None else [copy])
-                return
-        ledger.of(name).mangled += 1
-
-    def _told_receipts(self, receipts: list[Receipt]) -> None:
-        assert self.account is not None
-        states = [receipt.state for receipt in receipts]
-        self.account.ledger.delivered(self.account.name, states, [receipt.record for receipt in receipts])
-
-    def _told_receipt(self, receipt: Receipt, octets: bytes) -> None:
-        assert self.account is not None
-        if octets[:12] == receipt.frame[:12] and octets[16:] == receipt.frame[16:]:
-            self._told_receipts([receipt])
-        else:
-            self.account.ledger.of(self.account.name).mangled += 1
-
-
-def _without(octets: bytes, command_id: int) -> bytes:
-    """Return whole PDUs without those of one kind."""
-    kept, at = [], 0
-    while at < len(octets):
-        length, command = struct.unpack_from(">II", octets, at)
-        if command != command_id:
-            kept.append(octets[at : at + length])
-        at += length
-    return b"".join(kept)
-
-
-__all__ = ["BOUND", "Connection", "Host"]

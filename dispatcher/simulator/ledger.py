@@ -99,7 +99,9 @@ class _Long:
 class Ledger:
     """Totals by account and copies by token."""
 
-    def __init__(self, *, mode: str = "tokens", token: str = "", copies_max: int = 1_000_000, seed: int = 0) -> None:
+    def __init__(
+        self, *, mode: str = "tokens", token: str = "", copies_max: int = 1_000_000, seed: int = 0
+    ) -> None:
         self.mode = mode
         self.seed = seed
         self.totals: dict[str, Totals] = {}

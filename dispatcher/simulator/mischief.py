@@ -71,9 +71,14 @@ def _cut_at(frame: bytes, rule: Rule, rng: random.Random) -> bytes:
     return frame[: min(at, len(frame) - 1)]
 
 
-def _header(frame: bytes, *, length: int = -1, command: int = -1, status: int = -1, sequence: int = -1) -> bytes:
+def _header(
+    frame: bytes, *, length: int = -1, command: int = -1, status: int = -1, sequence: int = -1
+) -> bytes:
     old = struct.unpack_from(">IIII", frame)
-    new = [now if now >= 0 else before for now, before in zip((length, command, status, sequence), old, strict=True)]
+    new = [
+        now if now >= 0 else before
+        for now, before in zip((length, command, status, sequence), old, strict=True)
+    ]
     return struct.pack(">IIII", *new) + frame[16:]
 
 
@@ -91,7 +96,10 @@ def _nack(sequence: int, status: int) -> bytes:
 
 def _contradict(frame: bytes, rule: Rule, _: random.Random) -> Steps:
     if status := status_code(rule.status):
-        return [frame, struct.pack(">IIII", 16, *struct.unpack_from(">I", frame, 4), status, _sequence(frame))]
+        return [
+            frame,
+            struct.pack(">IIII", 16, *struct.unpack_from(">I", frame, 4), status, _sequence(frame)),
+        ]
     return [frame, frame[:16] + frame[16:-1][::-1] + b"\0"]
 
 
@@ -179,6 +187,8 @@ def apply(frame: bytes, rules: tuple[Rule, ...], rng: random.Random) -> Steps:
         steps = [
             after
             for step in steps
-            for after in (function(step, rule, rng) if isinstance(step, bytes) and len(step) >= 16 else [step])
+            for after in (
+                function(step, rule, rng) if isinstance(step, bytes) and len(step) >= 16 else [step]
+            )
         ]
     return steps

@@ -58,7 +58,9 @@ class Numbering:
     def _some(self, how: MessageId, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
         match how.notation:
             case "uuid":
-                ids = [str(uuid.UUID(int=self._rng.getrandbits(128), version=4)).encode() for _ in range(count)]
+                ids = [
+                    str(uuid.UUID(int=self._rng.getrandbits(128), version=4)).encode() for _ in range(count)
+                ]
                 return ids, ids
             case "empty" | "missing":
                 ids = [b""] * count
@@ -124,9 +126,10 @@ class Writer:
             "{err}": dialect.errors.get(word, dialect.errors.get("*", "000")),
         }
         places = {"{id}": ID, "{text}": TEXT}
-        pieces: list[bytes | int] = []
-        for piece in self._pieces:
-            pieces.append(places[piece] if piece in places else values.get(piece, piece).encode("ascii"))
+        pieces: list[bytes | int] = [
+            places[piece] if piece in places else values.get(piece, piece).encode("ascii")
+            for piece in self._pieces
+        ]
         tlvs = b""
         if self._tlvs and dialect.network_error_tlv:
             error = bytes.fromhex(dialect.network_error_tlv)
@@ -159,7 +162,13 @@ def _tlv(tag: int, value: bytes) -> bytes:
 
 
 def message(
-    source: str, destination: str, text: bytes, *, esm_class: int = 0, data_coding: int = 0, payload: bool = False
+    source: str,
+    destination: str,
+    text: bytes,
+    *,
+    esm_class: int = 0,
+    data_coding: int = 0,
+    payload: bool = False,
 ) -> Receipt:
     """Return a deliver_sm that some subscriber sent (MO); LocalProtocolError."""
     tlvs = [(Tlv.MESSAGE_PAYLOAD, text)] if payload or len(text) > 254 else []

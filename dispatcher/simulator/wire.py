@@ -88,7 +88,7 @@ class Wire:
                 record()
 
     def _settle_soon(self) -> None:
-        """The transport writes at the end of a turn of the loop: look in the next, and then until all left."""
+        """The transport writes at the end of a turn of the loop: look in the next, and until all left."""
         self._settling = False
         self._settle()
         if self._unsettled and not self._gone:
