@@ -84,7 +84,7 @@ def _rule(value: str) -> dict[str, Any]:
 def _number(text: str) -> int | float | str:
     for form in (lambda value: int(value, 0), float):
         try:
-            return form(text)  # type: ignore[no-any-return, operator]
+            return form(text)
         except ValueError:
             continue
     return text

@@ -34,7 +34,7 @@ RESPONSE, RECEIPT, ACKNOWLEDGED = range(3)
 
 
 class Copy:
-    """One submit_sm as it came, and what became of it."""
+    """One submit_sm as it came, and what became of it. Tuples, not lists: the collector passes over them."""
 
     __slots__ = ("account", "acknowledged", "bind", "message_id", "receipts", "segment", "statuses", "token")
 
@@ -46,11 +46,11 @@ class Copy:
         """reference, number, total."""
         self.message_id: bytes | None = None
         """As given; `statuses` tells whether the ESME was told."""
-        self.statuses: list[int] = []
+        self.statuses: tuple[int, ...] = ()
         """Of every response on the wire."""
-        self.receipts: list[int] = []
+        self.receipts: tuple[int, ...] = ()
         """message_state of every receipt on the wire; -1: no state, a message of a subscriber."""
-        self.acknowledged: list[int] = []
+        self.acknowledged: tuple[int, ...] = ()
         """command_status of every deliver_sm_resp."""
 
     def plain(self) -> dict[str, Any]:
@@ -154,31 +154,36 @@ class Ledger:
         responses = self.of(account).responses
         responses[status] = responses.get(status, 0) + number
         for copy in copies or ():
-            copy.statuses.append(status)
+            copy.statuses += (status,)
 
     def delivered(self, account: str, states: Sequence[int], copies: Iterable[Copy | None]) -> None:
         """So many receipts (or messages) are on the wire."""
         receipts = self.of(account).receipts
         for state in set(states):
             receipts[state] = receipts.get(state, 0) + states.count(state)
-        for copy, state in zip(copies, states, strict=False):
+        for copy, state in zip(copies, states, strict=True):
             if copy is not None:
-                copy.receipts.append(state)
+                copy.receipts += (state,)
 
     def acknowledged(self, account: str, statuses: Sequence[int], copies: Iterable[Copy | None]) -> None:
         """So many receipts were answered."""
         totals = self.of(account).acknowledged
         for status in set(statuses):
             totals[status] = totals.get(status, 0) + statuses.count(status)
-        for copy, status in zip(copies, statuses, strict=False):
+        for copy, status in zip(copies, statuses, strict=True):
             if copy is not None:
-                copy.acknowledged.append(status)
+                copy.acknowledged += (status,)
 
     # ---- tokens ----
 
     def _file(self, copy: Copy, pdu: Incoming) -> None:
         octets = pdu.short_message or b""
         part: tuple[int, int, int] | None = None
+        if self._pattern is None and not pdu.esm_class & EsmClass.UDHI and _SAR not in pdu.pdu:
+            if pdu.data_coding != DataCoding.UCS2:  # nine of ten: no need to look closer
+                words = octets.rsplit(None, 1)
+                self._put(copy, words[-1].decode("latin-1") if words else "")
+                return
         if pdu.esm_class & EsmClass.UDHI:
             header, octets = split_header(octets)
             if header is not None and header.concatenation is not None:
