@@ -87,7 +87,7 @@ class Account:
     def change(self, behaviour: Behaviour) -> None:
         """Let another behaviour take effect at once; what was decided before stays decided."""
         stalled = self.behaviour.stall
-        self._take_effect(behaviour)
+        self._take_effect(behaviour, self.behaviour)
         for connection in list(self.connections):
             connection.pace()
         if stalled and not behaviour.stall:
@@ -97,10 +97,11 @@ class Account:
             self.post.retry()
             self.flush()
 
-    def _take_effect(self, behaviour: Behaviour) -> None:
-        self.behaviour = behaviour
+    def _take_effect(self, behaviour: Behaviour, before: Behaviour | None = None) -> None:
         receipts = behaviour.receipts
-        self.rules = Rules(behaviour.mischief, self.rng("mischief"))
+        if before is None or before.mischief != behaviour.mischief:  # else they go on counting
+            self.rules = Rules(behaviour.mischief, self.rng("mischief"))
+        self.behaviour = behaviour
         self._writer = Writer(receipts, behaviour.interface_version >= 0x34, self.rng("states"))
         self._errors = [(status_code(word), share) for word, share in behaviour.errors.items()]
         self._errors_to = sorted(
@@ -182,7 +183,9 @@ class Account:
         copies: list[Copy] | None,
         now_ns: int,
     ) -> None:
-        groups: dict[tuple[int, int], list[int]] = {}
+        run: tuple[int, int] | None = (
+            None  # neighbours that are answered alike, at the same time, go together
+        )
         answers: list[tuple[int, Answers]] = []
         later: list[tuple[int, list[Receipt]]] = []
         behaviour = self.behaviour
@@ -203,24 +206,19 @@ class Account:
                 if behaviour.tps:
                     free -= 1
                     self._rate.granted(now_ns, 1)
-            if rules or behaviour.message_id.notation == "missing":
-                alone = [copies[index]] if copies is not None else None
-                answers.append((latency_ns, Answers([pdu], status, [ids.response[index]], alone, rules)))
+            message_id = ids.response[index] if status == 0 else b""
+            alone = None if copies is None else [copies[index]]
+            if rules or run is None or (latency_ns, status) != run:
+                answers.append((latency_ns, Answers([pdu], status, [message_id], alone, rules)))
+                run = None if rules else (latency_ns, status)
             else:
-                key = (latency_ns, status)
-                if key not in groups:
-                    groups[key] = []
-                    answers.append((latency_ns, Answers([], status, [], None if copies is None else [])))
-                    groups[key].append(len(answers) - 1)
-                group = answers[groups[key][0]][1]
-                group.incoming.append(pdu)
-                group.ids.append(ids.response[index] if status == 0 else b"")
-                if group.copies is not None and copies is not None:
-                    group.copies.append(copies[index])
+                together = answers[-1][1]
+                together.incoming.append(pdu)
+                together.ids.append(message_id)
+                if together.copies is not None and copies is not None:
+                    together.copies.append(copies[index])
             if status == 0:
-                delay_ns, receipts = self._report(
-                    pdu, _one(index, ids), copies and [copies[index]], latency_ns
-                )
+                delay_ns, receipts = self._report(pdu, _one(index, ids), alone, latency_ns)
                 if delay_ns < 0:
                     self.post.deliver(receipts, connection)
                     connection.flush()

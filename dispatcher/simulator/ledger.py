@@ -179,11 +179,11 @@ class Ledger:
     def _file(self, copy: Copy, pdu: Incoming) -> None:
         octets = pdu.short_message or b""
         part: tuple[int, int, int] | None = None
-        if self._pattern is None and not pdu.esm_class & EsmClass.UDHI and _SAR not in pdu.pdu:
-            if pdu.data_coding != DataCoding.UCS2:  # nine of ten: no need to look closer
-                words = octets.rsplit(None, 1)
-                self._put(copy, words[-1].decode("latin-1") if words else "")
-                return
+        plain = not pdu.esm_class & EsmClass.UDHI and pdu.data_coding != DataCoding.UCS2
+        if plain and self._pattern is None and _SAR not in pdu.pdu:  # nine of ten: no need to look closer
+            words = octets.rsplit(None, 1)
+            self._put(copy, words[-1].decode("latin-1") if words else "")
+            return
         if pdu.esm_class & EsmClass.UDHI:
             header, octets = split_header(octets)
             if header is not None and header.concatenation is not None:

@@ -1,6 +1,7 @@
 """A plain ESME for tests: struct and a stream, nothing of the code under test."""
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import Coroutine
 from types import TracebackType
@@ -88,10 +89,8 @@ class Esme:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.writer.close()
-        try:
+        with contextlib.suppress(OSError):
             await self.writer.wait_closed()
-        except OSError:
-            pass
 
     def send(self, command: int, body: bytes = b"", status: int = 0, sequence: int | None = None) -> int:
         """Write a PDU; return its sequence_number."""
@@ -131,7 +130,7 @@ class Esme:
                 while some := await self.reader.read(65_536):
                     octets += some
         except ConnectionResetError:
-            return octets, "rst"
+            return octets + bytes(self.reader._buffer), "rst"  # type: ignore[attr-defined]  # read() drops it
         return octets, "fin"
 
     async def bind(

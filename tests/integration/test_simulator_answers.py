@@ -1,4 +1,4 @@
-"""How the simulated SMSC answers submit_sm: latency, limits, errors, ids, stalls; and that a seed repeats it."""
+"""How the simulated SMSC answers submit_sm: latency, limits, errors, ids, stalls; a seed repeats it."""
 
 import asyncio
 import time
