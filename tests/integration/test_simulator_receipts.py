@@ -357,7 +357,7 @@ def test_the_window_of_receipts() -> None:
 
 
 def test_long_messages_are_one_token() -> None:
-                tlvs = bytes.fromhex("020c00020007020e000102020f0001") + bytes([number])
+    """Segments are joined by UDH or SAR TLVs: one token, each segment named; a resent one is a second copy."""
 
     async def test() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
@@ -365,7 +365,7 @@ def test_long_messages_are_one_token() -> None:
             for number, text in ((1, b"a long tok"), (2, b"en-7"), (2, b"en-7")):
                 esme.submit(bytes([5, 0, 3, 9, 2, number]) + text, esm_class=0x40)
             for number, text in ((1, b"other tok"), (2, b"en-8")):
-                tlvs = b"\x02\x0c\x00\x02\x00\x07\x02\x0e\x00\x01\x02\x02\x0f\x00\x01" + bytes([number])
+                tlvs = bytes.fromhex("020c00020007020e000102020f0001") + bytes([number])
                 esme.submit(text, tlvs=tlvs)
             text = "привет tok-9".encode("utf-16-be")
             esme.submit(bytes([6, 8, 4, 1, 9, 1, 1]) + text, esm_class=0x40, data_coding=8)
