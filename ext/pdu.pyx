@@ -20,13 +20,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject, PyObject_GenericGetAttr
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcpy, memset
 
 from hot cimport (
-    PUT_BOTH, PUT_DESTINATION_ADDR, PUT_NO_MEMORY, PUT_OK, PUT_SEQUENCE_NUMBER, PUT_SHORT_MESSAGE, PUT_SOURCE_ADDR,
+    DELIVER_SM_RESP, PUT_BOTH, PUT_DESTINATION_ADDR, PUT_NO_MEMORY, PUT_OK, PUT_SEQUENCE_NUMBER, PUT_SHORT_MESSAGE, PUT_SOURCE_ADDR,
     PUT_TLVS, PUT_VALIDITY_PERIOD, SUBMIT_SM, SUBMIT_SM_RESP, Deliver, PutVerdict, SubmitResp, SubmitVar, get_deliver_sm,
-    get_submit_sm_resp, put_submit_sm,
+    get_submit_sm_resp, put_deliver_sm_resp, put_header_only, put_submit_sm,
 )
 from wire cimport (
     HEADER_OCTETS, OK, SHORT, UNTERMINATED, Cursor, Header, Inbox, Octets, Outbox, Verdict, frame_length,
@@ -36,7 +36,7 @@ from wire cimport (
 )
 
 from dispatcher.errors import LocalProtocolError, Recoverable, Unrecoverable
-from dispatcher.smpp import spec as _spec
+import dispatcher.smpp.spec as _spec
 from dispatcher.smpp.constants import COMMAND_LENGTH_MAX as _COMMAND_LENGTH_MAX
 from dispatcher.smpp.constants import CommandStatus as _Status
 
@@ -136,6 +136,7 @@ cdef CommandSpec BODYLESS = SPECS[slot(0x15)]
 # ---------------------------------------------------------------- the value
 
 @cython.final
+@cython.no_gc           # it holds bytes, ints and tuples of them: no cycles, nothing for the collector to walk
 @cython.freelist(64)
 cdef class Pdu:
     """One PDU, never changed; see the stub."""
@@ -276,6 +277,22 @@ include "pdu_encode.pxi"
 
 cdef inline object bytes_or_none(const Octets *octets):
     return None if octets.length < 0 else as_bytes(octets)
+
+def write_responses(uint32_t command_id, rows):
+    """Responses to (sequence_number, command_status) rows: 17 octets for deliver_sm_resp, else 16."""
+    cdef Outbox outbox
+    outbox_init(&outbox)
+    try:
+        for sequence_number, command_status in rows:
+            if command_id == DELIVER_SM_RESP:
+                done = put_deliver_sm_resp(&outbox, command_status, sequence_number)
+            else:
+                done = put_header_only(&outbox, command_id, command_status, sequence_number)
+            if not done:
+                raise MemoryError
+        return PyBytes_FromStringAndSize(<const char *>outbox.data, outbox.used)
+    finally:
+        outbox_free(&outbox)
 
 def read_submit_sm_resps(const uint8_t[::1] data, Py_ssize_t limit=70_000):
     """(sequence_number, command_status, message_id or None) of every PDU in `data`; it holds nothing else."""

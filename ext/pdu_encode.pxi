@@ -1,14 +1,15 @@
 """Pdu -> octets, and SubmitTemplate; a part of pdu.pyx. Nothing is cut: what does not fit is refused."""
 
 
-cdef object refuse(str where, str what, str field):
-    return LocalProtocolError(f"{where}: {what}", field)
+cdef object refuse(str owner, str field, str what):
+    """The error; `owner` is the PDU, or "" for a TLV or an argument."""
+    return LocalProtocolError(f"{owner}.{field}: {what}" if owner else f"{field}: {what}", field)
 
 cdef uint32_t check_uint32(str name, object value) except? 0xFFFFFFFF:
-    if type(value) is not int and not isinstance(value, int):
-        raise refuse(name, f"an int is expected, not {type(value).__name__}", name)
+    if not isinstance(value, int):
+        raise refuse("", name, f"an int is expected, not {type(value).__name__}")
     if not 0 <= value <= 0xFFFFFFFF:
-        raise refuse(name, "0 to 0xffffffff is possible", name)
+        raise refuse("", name, "0 to 0xffffffff is possible")
     return value
 
 cdef uint8_t *room(Outbox *outbox, Py_ssize_t octets) except NULL:
@@ -17,26 +18,27 @@ cdef uint8_t *room(Outbox *outbox, Py_ssize_t octets) except NULL:
         raise MemoryError
     return at
 
-cdef bytes octets_of(str where, str field, object value):
+cdef bytes octets_of(str owner, str field, object value):
     if type(value) is bytes:
         return value
-    if isinstance(value, (bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, str):
-        raise refuse(where, "bytes are expected, not str: text is encoded before it comes here", field)
-    raise refuse(where, f"bytes are expected, not {type(value).__name__}", field)
+        raise refuse(owner, field, "bytes are expected, not str: text is encoded before it comes here")
+    raise refuse(owner, field, f"bytes are expected, not {type(value).__name__}")
 
-cdef int append_number(Outbox *outbox, str where, str field, object value, Py_ssize_t size) except -1:
+cdef int append_number(Outbox *outbox, str owner, str field, object value, int size) except -1:
     cdef uint8_t *at
+    cdef uint32_t number
     cdef int i
     if not isinstance(value, int):
-        raise refuse(where, f"an int is expected, not {type(value).__name__}", field)
-    if value < 0 or value >> (8 * size):
-        raise refuse(where, f"{value} does not fit, 0 to {(1 << (8 * size)) - 1} is possible", field)
-    number = <uint32_t>value
+        raise refuse(owner, field, f"an int is expected, not {type(value).__name__}")
+    if not 0 <= value <= 0xFFFFFFFF or <uint64_t>value >> (8 * size):
+        raise refuse(owner, field, f"{value} does not fit, 0 to {256 ** size - 1} is possible")
+    number = value
     at = room(outbox, size)
     for i in range(size):
-        at[i] = <uint8_t>(<uint32_t>number >> (8 * (size - 1 - i)))
+        at[i] = <uint8_t>(number >> (8 * (size - 1 - i)))
     outbox.used += size
     return 0
 
@@ -46,83 +48,86 @@ cdef int append_octets(Outbox *outbox, bytes octets) except -1:
     outbox.used += length
     return 0
 
-cdef int append_c_octets(Outbox *outbox, str where, str field, object value, Py_ssize_t size) except -1:
-    cdef bytes octets = octets_of(where, field, value)
+cdef int append_c_octets(Outbox *outbox, str owner, str field, object value, Py_ssize_t size) except -1:
+    cdef bytes octets = octets_of(owner, field, value)
     cdef Py_ssize_t length = PyBytes_GET_SIZE(octets)
     if length >= size:
-        raise refuse(where, f"{length} octets, at most {size - 1} and a NUL are possible; nothing is cut", field)
-    if b"\0" in octets:
-        raise refuse(where, "a NUL inside would end it early", field)
-    append_octets(outbox, octets)
-    room(outbox, 1)[0] = 0
-    outbox.used += 1
+        raise refuse(owner, field, f"{length} octets, at most {size - 1} and a NUL are possible; nothing is cut")
+    if memchr(PyBytes_AS_STRING(octets), 0, length) != NULL:
+        raise refuse(owner, field, "a NUL inside would end it early")
+    put_u8(put_octets(room(outbox, length + 1), <const uint8_t *>PyBytes_AS_STRING(octets), length), 0)
+    outbox.used += length + 1
     return 0
 
-cdef int append_list(Outbox *outbox, str where, str field, object value, int kind, Py_ssize_t most) except -1:
+cdef int append_list(Outbox *outbox, str owner, str field, object value, int kind, Py_ssize_t most) except -1:
+    cdef Py_ssize_t least = 1 if kind == DEST_ADDRESSES else 0
     if not isinstance(value, tuple):
-        raise refuse(where, f"a tuple is expected, not {type(value).__name__}", field)
-    if len(value) > most or (kind == DEST_ADDRESSES and not value):
-        raise refuse(where, f"{len(value)} entries, {1 if kind == DEST_ADDRESSES else 0} to {most} are possible", field)
-    append_number(outbox, where, field, len(value), 1)
+        raise refuse(owner, field, f"a tuple is expected, not {type(value).__name__}")
+    if not least <= len(value) <= most:
+        raise refuse(owner, field, f"{len(value)} entries, {least} to {most} are possible")
+    append_number(outbox, owner, field, len(value), 1)
     for entry in value:
         if not isinstance(entry, tuple) or len(entry) not in ({1, 3} if kind == DEST_ADDRESSES else {4}):
-            raise refuse(where, "an entry is an SmeAddress or a DistributionList, or an UnsuccessSme in a response", field)
+            raise refuse(owner, field, "an entry is an SmeAddress or a DistributionList; in a response an UnsuccessSme")
         if kind == DEST_ADDRESSES:
-            append_number(outbox, where, field, 2 if len(entry) == 1 else 1, 1)
+            append_number(outbox, owner, "dest_flag", 2 if len(entry) == 1 else 1, 1)
         if len(entry) == 1:
-            append_c_octets(outbox, f"{where}.dl_name", "dl_name", entry[0], 21)
+            append_c_octets(outbox, owner, "dl_name", entry[0], 21)
             continue
-        append_number(outbox, f"{where}.dest_addr_ton", "dest_addr_ton", entry[0], 1)
-        append_number(outbox, f"{where}.dest_addr_npi", "dest_addr_npi", entry[1], 1)
-        append_c_octets(outbox, f"{where}.destination_addr", "destination_addr", entry[2], 21)
+        append_number(outbox, owner, "dest_addr_ton", entry[0], 1)
+        append_number(outbox, owner, "dest_addr_npi", entry[1], 1)
+        append_c_octets(outbox, owner, "destination_addr", entry[2], 21)
         if kind == UNSUCCESS_SMES:
-            append_number(outbox, f"{where}.error_status_code", "error_status_code", entry[3], 4)
+            append_number(outbox, owner, "error_status_code", entry[3], 4)
     return 0
 
 cdef int append_field(Outbox *outbox, CommandSpec spec, int i, object value) except -1:
     cdef int kind = spec.kinds[i]
     cdef Py_ssize_t size = spec.sizes[i]
     cdef str field = spec.names[i]
-    cdef str where = f"{spec.name}.{field}"
+    cdef bytes octets
+    cdef Py_ssize_t length
     if kind == INTEGER:
-        return append_number(outbox, where, field, value, 1)
-    if kind == DEST_ADDRESSES or kind == UNSUCCESS_SMES:
-        return append_list(outbox, where, field, value, kind, size)
+        return append_number(outbox, spec.name, field, value, 1)
     if kind == C_OCTET:
-        return append_c_octets(outbox, where, field, value, size)
-    octets = octets_of(where, field, value)
-    length = len(octets)
+        return append_c_octets(outbox, spec.name, field, value, size)
+    if kind == DEST_ADDRESSES or kind == UNSUCCESS_SMES:
+        return append_list(outbox, spec.name, field, value, kind, size)
+    octets = octets_of(spec.name, field, value)
+    length = PyBytes_GET_SIZE(octets)
     if kind == TIME:
         if length != 0 and length != 16:
-            raise refuse(where, f"{length} octets, b'' or 16 (YYMMDDhhmmsstnnp) are possible", field)
-        return append_c_octets(outbox, where, field, octets, size)
+            raise refuse(spec.name, field, f"{length} octets, b'' or 16 (YYMMDDhhmmsstnnp) are possible")
+        return append_c_octets(outbox, spec.name, field, octets, size)
     if length > size:
-        raise refuse(where, f"{length} octets, at most {size} are possible; make segments, or use message_payload", field)
-    append_number(outbox, where, field, length, 1)
+        raise refuse(
+            spec.name, field, f"{length} octets, at most {size} are possible; make segments, or use message_payload"
+        )
+    append_number(outbox, spec.name, field, length, 1)
     return append_octets(outbox, octets)
 
 cdef int append_tlv(Outbox *outbox, object tag, object value) except -1:
     cdef uint8_t *at
+    cdef bytes octets
     cdef Py_ssize_t length
     if not isinstance(tag, int) or not 0 <= tag <= 0xFFFF:
-        raise refuse("TLV", "a tag is an int, 0 to 0xffff", "")
+        raise refuse("", "TLV", "a tag is an int, 0 to 0xffff")
     row = TAGS.get(tag)
     field = f"0x{tag:04x}" if row is None else row.name
     if row is not None and row.kind == INTEGER:
-        room(outbox, 4)
         at = put_u16(room(outbox, 4), tag)
         put_u16(at, row.least)
         outbox.used += 4
-        return append_number(outbox, field, field, value, row.least)
-    octets = octets_of(field, field, value)
+        return append_number(outbox, "", field, value, row.least)
+    octets = octets_of("", field, value)
     if row is not None and row.kind == C_OCTET:
         if b"\0" in octets:
-            raise refuse(field, "a NUL inside would end it early", field)
+            raise refuse("", field, "a NUL inside would end it early")
         octets += b"\0"
-    length = len(octets)
+    length = PyBytes_GET_SIZE(octets)
     least, most = (0, 0xFFFF) if row is None else (row.least, row.most)
     if not least <= length <= most:
-        raise refuse(field, f"{length} octets, {least} to {most} are possible", field)
+        raise refuse("", field, f"{length} octets, {least} to {most} are possible")
     at = put_u16(room(outbox, 4), tag)
     put_u16(at, <uint32_t>length)
     outbox.used += 4
@@ -134,9 +139,9 @@ cdef int write_pdu(Outbox *outbox, Pdu pdu) except -1:
     cdef int i
     if not spec.response:
         if not 1 <= pdu.sequence_number <= SEQUENCE_MAX:
-            raise refuse(f"{spec.name}.sequence_number", "a request has 1 to 0x7fffffff", "sequence_number")
+            raise refuse(spec.name, "sequence_number", "a request has 1 to 0x7fffffff")
         if pdu.command_status != 0:
-            raise refuse(f"{spec.name}.command_status", "a request has 0", "command_status")
+            raise refuse(spec.name, "command_status", "a request has 0")
     room(outbox, HEADER_OCTETS)
     outbox.used += HEADER_OCTETS
     for i in range(spec.count):
@@ -144,7 +149,7 @@ cdef int write_pdu(Outbox *outbox, Pdu pdu) except -1:
         if value is None:
             rest = [name for name, v in zip(spec.names[i:], pdu.values[i:]) if v is not None]
             if not spec.response or rest or pdu.tlvs:
-                raise refuse(f"{spec.name}.{spec.names[i]}", "it is missing, and something follows it", spec.names[i])
+                raise refuse(spec.name, spec.names[i], "it is missing, and something follows it")
             break
         append_field(outbox, spec, i, value)
     payload = False
@@ -152,12 +157,10 @@ cdef int write_pdu(Outbox *outbox, Pdu pdu) except -1:
         append_tlv(outbox, tag, value)
         payload = payload or (tag == 0x0424 and len(value) > 0)
     if payload and "short_message" in spec.index and pdu.short_message:
-        raise refuse(
-            f"{spec.name}.message_payload", "short_message is filled too; exactly one may be (5.3.2.32)", "message_payload"
-        )
+        raise refuse(spec.name, "message_payload", "short_message is filled too; exactly one may be (5.3.2.32)")
     length = outbox.used - start
     if length > COMMAND_LENGTH_MAX:
-        raise refuse(spec.name, f"{length} octets, at most {COMMAND_LENGTH_MAX} are possible", "command_length")
+        raise refuse(spec.name, "command_length", f"{length} octets, at most {COMMAND_LENGTH_MAX} are possible")
     put_header(outbox.data + start, <uint32_t>length, spec.command_id, pdu.command_status, pdu.sequence_number)
     return 0
 
@@ -215,7 +218,7 @@ cdef class SubmitTemplate:
         self.constant.sm_default_msg_id = sm_default_msg_id
         tlvs = tuple(tlvs)
         if any([tag == 0x0424 for tag, _ in tlvs]):
-            raise refuse("message_payload", "it differs from message to message: pass it to encode", "message_payload")
+            raise refuse("", "message_payload", "it differs from message to message: pass it to encode")
         self.tlv_octets = encode_tlvs(tlvs)
         self.constant.tlvs = octets_at(self.tlv_octets)
 
@@ -282,4 +285,4 @@ cdef int check_put(PutVerdict verdict, const SubmitVar *var) except -1:
         PUT_TLVS: ("message_payload", "65,535 octets, and 70,000 for the whole PDU, are possible"),
         PUT_SEQUENCE_NUMBER: ("sequence_number", "a request has 1 to 0x7fffffff"),
     }[<int>verdict]
-    raise refuse(f"submit_sm.{field}", what, field)
+    raise refuse("submit_sm", field, what)

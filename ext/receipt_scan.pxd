@@ -41,9 +41,9 @@ cdef enum:
     KEY_MAX = 96        # room that id_key needs: 64 hexadecimal digits are 78 decimal ones
 
 cdef struct Scan:
-    int32_t at[8]       # offset of each field's value; -1: absent
-    int32_t size[8]     # its length in octets
-    int32_t state       # message_state 0 to 9, STATE_ABSENT or STATE_OTHER
+    int32_t at[FIELDS]    # offset of each field's value; -1: absent
+    int32_t size[FIELDS]  # its length in octets
+    int32_t state         # message_state 0 to 9, STATE_ABSENT or STATE_OTHER
 
 
 cdef inline bint is_blank(uint8_t c) noexcept nogil:

@@ -122,6 +122,9 @@ def decode(data: ReadableBuffer, limit: int = 70_000) -> Pdu:
 def encode(pdu: Pdu) -> bytes:
     """Return the octets of a PDU; raise LocalProtocolError."""
 
+def write_responses(command_id: int, rows: Iterable[tuple[int, int]]) -> bytes:
+    """Return bodyless responses (deliver_sm_resp: an empty id) to (sequence_number, status) rows."""
+
 def read_submit_sm_resps(data: ReadableBuffer, limit: int = 70_000) -> list[tuple[int, int, bytes | None]]:
     """Return (sequence_number, command_status, message_id) of PDUs that are all submit_sm_resp."""
 

@@ -43,7 +43,7 @@ def classify(text: str) -> Address:
     digits = text.removeprefix("+")
     if not _all_digits(digits):
         return alphanumeric(text)
-    if digits is text and len(digits) <= SHORT_CODE_DIGITS[-1]:
+    if not text.startswith("+") and len(digits) <= SHORT_CODE_DIGITS[-1]:
         return short_code(text)
     return international(text)
 

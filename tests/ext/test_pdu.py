@@ -15,6 +15,7 @@ from dispatcher._ext.pdu import (
     encode,
     read_deliver_sm,
     read_submit_sm_resps,
+    write_responses,
 )
 from dispatcher.errors import LocalProtocolError, Recoverable, RemoteProtocolError, Unrecoverable
 from dispatcher.smpp.constants import Command, CommandStatus, Tlv
@@ -273,6 +274,11 @@ def test_of_a_repeated_tlv_the_first_counts_and_all_are_kept() -> None:
     """Attribute access gives the first; ``tlvs`` has them in wire order."""
     pdu = decode(raw(Command.DELIVER_SM, deliver_body(tlvs=b"\x04\x27\0\1\2\x04\x27\0\1\5")))
     assert (pdu.message_state, [value for _, value in pdu.tlvs]) == (2, [2, 5])
+    twice = b"\x04\x27\0\1\2\x04\x27\0\1\5\0\x1e\0\2a\0\0\x1e\0\2b\0\2\4\0\2\0\1\2\4\0\2\0\2"
+    twice += b"\4\x23\0\3\3\0\1\4\x23\0\3\3\0\2"
+    read = read_deliver_sm(raw(Command.DELIVER_SM, deliver_body(tlvs=twice)))[1]
+    assert (read["message_state"], read["receipted_message_id"]) == (2, b"a")
+    assert (read["user_message_reference"], read["network_error_code"]) == (1, b"\3\0\1")
 
 
 # ---- frames
@@ -359,6 +365,19 @@ def test_the_template_refuses_what_the_general_encoder_refuses(changes: dict[str
         SubmitTemplate(service_type=b"123456")
     with pytest.raises(LocalProtocolError):
         SubmitTemplate(tlvs=[(Tlv.MESSAGE_PAYLOAD, b"x")])
+
+
+def test_responses_are_written_in_one_go() -> None:
+    """deliver_sm_resp has its empty message_id, enquire_link_resp nothing; any sequence_number is echoed."""
+    rows = [(1, 0), (0, 0x64), (0xFFFFFFFF, 0)]
+    for command_id, body in ((Command.DELIVER_SM_RESP, b"\0"), (Command.ENQUIRE_LINK_RESP, b"")):
+        fields: dict[str, Any] = {"message_id": b""} if body else {}
+        octets = write_responses(command_id, rows)
+        assert octets == b"".join(raw(command_id, body, status, number) for number, status in rows)
+        assert Framer().feed(octets) == [Pdu(command_id, number, status, **fields) for number, status in rows]
+    with pytest.raises(OverflowError):
+        write_responses(Command.ENQUIRE_LINK_RESP, [(1 << 32, 0)])
+    assert write_responses(Command.UNBIND_RESP, []) == b""
 
 
 def test_responses_are_read_in_one_go() -> None:

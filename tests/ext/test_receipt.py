@@ -1,6 +1,7 @@
 """The compiled receipt scan, look-up keys and dates against their slow twins."""
 
 import sys
+from datetime import date, timedelta
 
 import pytest
 import receipt_twin as twin
@@ -136,6 +137,17 @@ def test_dates_agree_with_the_standard_library(number: int, real: bool) -> None:
         if value.endswith(b"60") and digits == 14:
             continue  # a leap second: ours counts it, strptime refuses or not by version
         assert receipt.local_seconds(value, pattern) == twin.local_seconds(value, python_format, digits)
+
+
+def test_every_day_of_four_centuries() -> None:
+    """Each day of 1970 to 2369 is 86,400 s after the one before; past a month's last day is none."""
+    day = date(1970, 1, 1)
+    for index in range(146_097):
+        spelt = b"%04d%02d%02d" % (day.year, day.month, day.day)
+        assert receipt.local_seconds(spelt, b"YYYYMMDD") == index * 86_400
+        day += timedelta(days=1)
+        if day.day == 1:
+            assert receipt.local_seconds(b"%d" % (int(spelt) + 1), b"YYYYMMDD") is None
 
 
 def test_dates_in_other_notations() -> None:

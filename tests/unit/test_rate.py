@@ -207,7 +207,7 @@ def test_the_rate_stays_between_probe_and_nominal(
         assert rate.probe_tps <= rate.tps(now) <= nominal
         assert rate.tps(now + 10**15) <= nominal
     rate.on_answers(now, now, accepted=1)
-    assert rate.tps(now + 20 * SECOND) == nominal == rate.nominal_tps
+    assert rate.tps(now + 21 * SECOND) == nominal == rate.nominal_tps
 
 
 def test_a_rate_needs_a_nominal_tps() -> None:

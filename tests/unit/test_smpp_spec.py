@@ -3,6 +3,7 @@
 from dispatcher.smpp import flags, spec
 from dispatcher.smpp.constants import Command, Tlv, is_request
 from dispatcher.smpp.data_coding import data_coding_parts
+from tests.ext import twin_pdu
 
 
 def test_every_command_and_tag_has_its_row() -> None:
@@ -45,6 +46,14 @@ def test_sizes_are_those_of_the_specification() -> None:
     assert sizes[Command.SUBMIT_SM_RESP, "message_id"] == 65
     assert sizes[Command.DATA_SM, "destination_addr"] == 65
     assert sizes[Command.ALERT_NOTIFICATION, "esme_addr"] == 65
+
+
+def test_widths_of_tlvs_are_those_of_the_twin() -> None:
+    """The twin decoder's own list of numbers, strings and octets says the same of every TLV."""
+    widths = {tag: row.least for tag, row in spec.TLVS.items() if row.kind == spec.INTEGER}
+    assert widths == twin_pdu.NUMBER_TLVS
+    assert {tag for tag, row in spec.TLVS.items() if row.kind == spec.C_OCTET} == twin_pdu.STRING_TLVS
+    assert {tag for tag, row in spec.TLVS.items() if row.kind == spec.OCTETS} == twin_pdu.OCTET_TLVS
 
 
 def test_every_octet_can_be_explained() -> None:

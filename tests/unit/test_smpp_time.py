@@ -99,3 +99,9 @@ def test_dates_of_receipts() -> None:
     for bad in (b"", b"2613240905", b"26112409", b"26112409xx"):
         with pytest.raises(RemoteProtocolError):
             parse_receipt_date(bad, NOW)
+
+
+def test_a_relative_time_beyond_the_calendar_is_an_error() -> None:
+    """99 years from the last century that datetime knows."""
+    with pytest.raises(RemoteProtocolError, match="beyond the calendar"):
+        resolve(b"990000000000000R", datetime(9950, 1, 1, tzinfo=UTC))
