@@ -357,7 +357,7 @@ def test_the_window_of_receipts() -> None:
 
 
 def test_long_messages_are_one_token() -> None:
-    """Segments are joined by UDH or SAR TLVs: one token, each segment named; a resent one is a second copy."""
+    """Segments are joined by UDH or SAR TLVs: one token, segments named; a resent one is a second copy."""
 
     async def test() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
