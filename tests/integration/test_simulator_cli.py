@@ -45,8 +45,6 @@ def test_flags_and_the_ledger_file(number: int, tmp_path: Path) -> None:
     """Flags shape the behaviour; a signal ends it with exit code 0, totals shown, the ledger on disk."""
     ledger = tmp_path / "ledger.json"
     flags = "--error 0x58=1 --system-id bank --password secret --window 10 --hex-ids --tps 50 --seed 4"
-        ["--error", "0x58=1", "--system-id", "bank", "--password", "secret", "--window", "10", "--hex-ids", "--tps", "50", "--seed", "4"]
-    )
     with running(*flags.split(), "--ledger", str(ledger)) as (process, port):
 
         async def test() -> None:
