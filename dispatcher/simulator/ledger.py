@@ -88,12 +88,19 @@ class Totals(msgspec.Struct):
 class _Long:
     """The segments of one long message."""
 
-    __slots__ = ("copies", "token", "waiting")
+    __slots__ = ("again", "texts", "token", "waiting")
 
-    def __init__(self) -> None:
-        self.copies: dict[int, bytes] = {}
-        self.waiting: list[Copy] = []
+    def __init__(self, before: "_Long | None") -> None:
+        repeated = {} if before is None else before.again
+        self.texts: dict[int, bytes] = (
+            {} if before is None else {each: before.texts[each] for each in repeated}
+        )
+        """By number."""
+        self.waiting: list[Copy] = list(repeated.values())
+        """Copies that wait for the others, to have a token."""
         self.token: str | None = None
+        self.again: dict[int, Copy] = {}
+        """Copies since it was whole: resent, or of another message that begins like this one."""
 
 
 class Ledger:
@@ -198,23 +205,25 @@ class Ledger:
         copy.segment = part
         key = (copy.account, pdu.source_addr, pdu.destination_addr, part[0], part[2])
         known = self._long.get(key)
-        if known is None or known.copies.get(part[1], text) != text:  # another one under the same reference
-            known = self._long[key] = _Long()
+        if known is None or known.texts.get(part[1], text) != text:  # another one under the same reference
+            known = self._long[key] = _Long(known)
             self._order.append(key)
             if len(self._order) > LONG_MESSAGES_MAX:
                 self._long.pop(self._order.popleft(), None)
-        known.copies[part[1]] = text
-        known.waiting.append(copy)
-        if len(known.copies) >= part[2] and known.token is None:
-            known.token = self._token(b"".join(known.copies[number] for number in sorted(known.copies)))
-        name = known.token if known.token is not None else _unfinished(pdu, part)
         if known.token is not None:
-            for early in known.waiting:
-                self._take_out(early)
-                self._put(early, name)
-            known.waiting.clear()
-        else:
-            self._put(copy, name)
+            known.again[part[1]] = copy
+            self._put(copy, known.token)
+            return
+        known.texts[part[1]] = text
+        known.waiting.append(copy)
+        if len(known.texts) < part[2]:
+            self._put(copy, _unfinished(pdu, part))
+            return
+        known.token = self._token(b"".join(known.texts[number] for number in sorted(known.texts)))
+        for early in known.waiting:
+            self._take_out(early)
+            self._put(early, known.token)
+        known.waiting.clear()
 
     def _token(self, utf16: bytes) -> str:
         text = utf16.decode("utf-16-be", "replace")

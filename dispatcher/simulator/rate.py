@@ -38,7 +38,7 @@ class Rate:
     def granted(self, now_ns: int, number: int) -> None:
         """Count what was let through."""
         if self._granted and self._granted[-1][0] == now_ns:
-            number += self._granted.pop()[1]
-            self._granted_total -= number - 1
-        self._granted.append((now_ns, number))
+            self._granted[-1] = (now_ns, self._granted[-1][1] + number)
+        else:
+            self._granted.append((now_ns, number))
         self._granted_total += number

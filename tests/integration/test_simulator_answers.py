@@ -32,7 +32,7 @@ async def statuses(behaviour: Behaviour, count: int, **settings: Any) -> list[in
 def test_a_perfect_smsc_is_the_default() -> None:
     """Without any settings every submit_sm is accepted in order, with its own id, and gets one receipt."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
             bound = await esme.bind()
             assert (bound.status, bound.body) == (0, b"simulator\0\x02\x10\x00\x01\x34")
@@ -50,14 +50,14 @@ def test_a_perfect_smsc_is_the_default() -> None:
             assert (copy.statuses, copy.receipts, copy.acknowledged) == ((0,), (2,), (0,))
             assert copy.message_id == answers[7].message_id
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize("latency", [80, {"kind": "uniform", "low_ms": 80, "high_ms": 90}])
 def test_answers_take_their_time(latency: Any) -> None:
     """latency_ms delays each response, never less than it says; submits in between are read."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(bank(latency_ms=latency)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             began = time.monotonic()
@@ -68,13 +68,13 @@ def test_answers_take_their_time(latency: Any) -> None:
             await esme.read_some(5)
             assert time.monotonic() - began >= 0.08
 
-    run(test())
+    run(scenario())
 
 
 def test_the_tps_is_of_the_account() -> None:
     """Above `tps` in any second, over all binds, submits get throttle_status; a second later it goes on."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(bank(tps=10)) as smsc, Esme(smsc.port) as one, Esme(smsc.port) as two:
             await one.bind(), await two.bind()
             for esme in (one, two):
@@ -87,13 +87,13 @@ def test_the_tps_is_of_the_account() -> None:
             one.submit(b"later")
             assert (await one.read()).status == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_the_window_is_of_the_bind() -> None:
     """More unanswered submit_sm than `window` get window_status."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         behaviour = bank(window=3, window_status="RMSGQFUL", latency_ms=50)
         async with Simulator(behaviour) as smsc, Esme(smsc.port) as one, Esme(smsc.port) as two:
             await one.bind(), await two.bind()
@@ -105,7 +105,7 @@ def test_the_window_is_of_the_bind() -> None:
             one.submit(b"again")
             assert (await one.read()).status == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_errors_come_at_their_rates_and_a_seed_repeats_them() -> None:
@@ -121,7 +121,7 @@ def test_errors_come_at_their_rates_and_a_seed_repeats_them() -> None:
 def test_errors_to_one_destination() -> None:
     """errors_to hits the destinations that begin so, and no others."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         behaviour = bank(errors_to={"7900": {"RMSGQFUL": 1.0}, "79005": {"RINVDSTADR": 1.0}})
         async with Simulator(behaviour) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -129,13 +129,13 @@ def test_errors_to_one_destination() -> None:
                 esme.submit(b"t", to=to)
             assert [got.status for got in await esme.read_some(3)] == [0x14, 0x0B, 0]
 
-    run(test())
+    run(scenario())
 
 
 def test_a_stalled_smsc_answers_late() -> None:
     """stall: submits are taken and not answered; when it ends they are, receipts and all."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             smsc.account("bank").change(stall=True)
@@ -147,7 +147,7 @@ def test_a_stalled_smsc_answers_late() -> None:
             await esme.receipts(1)
             await until(lambda: smsc.ledger.copies("stuck")[0].acknowledged == (0,))
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_stalled_smsc_answers_late() -> None:
 def test_message_ids(notation: str, body: bytes) -> None:
     """Ids come in every notation, and badly: empty, without a body, longer than the 64 allowed."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         behaviour = bank(message_id={"notation": notation, "first": 255})
         async with Simulator(behaviour) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -172,13 +172,13 @@ def test_message_ids(notation: str, body: bytes) -> None:
             got = await esme.read()
             assert (got.status, got.body) == (0, body)
 
-    run(test())
+    run(scenario())
 
 
 def test_ids_repeat() -> None:
     """repeat_every gives the same ids to later messages."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(bank(message_id={"repeat_every": 2})) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             for _ in range(5):
@@ -186,7 +186,7 @@ def test_ids_repeat() -> None:
             ids = [got.message_id for got in await esme.read_some(5)]
             assert ids == [b"0000000001", b"0000000002", b"0000000001", b"0000000002", b"0000000001"]
 
-    run(test())
+    run(scenario())
 
 
 def test_a_seed_gives_the_same_ledger_twice() -> None:
@@ -226,7 +226,7 @@ def test_a_seed_gives_the_same_ledger_twice() -> None:
 def test_requests_in_the_wrong_state() -> None:
     """submit_sm before the bind, or on a receiver, gets ESME_RINVBNDSTS and is not in the ledger."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as early, Esme(smsc.port) as receiver:
             early.submit(b"t")
             assert (await early.read()).status == 0x04
@@ -235,7 +235,7 @@ def test_requests_in_the_wrong_state() -> None:
             assert (await receiver.read()).status == 0x04
             assert smsc.ledger.of("bank").submits == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_it_stays_on_loopback() -> None:
@@ -250,7 +250,7 @@ def test_it_stays_on_loopback() -> None:
 def test_limits_of_connections() -> None:
     """Above connections_max a connection is closed at once; those before live on."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(connections_max=1) as smsc, Esme(smsc.port) as one:
             await one.bind()
             async with Esme(smsc.port) as two:
@@ -258,13 +258,13 @@ def test_limits_of_connections() -> None:
             one.submit(b"t", asked=0)
             assert (await one.read()).status == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_counts_only() -> None:
     """ledger = "counts" keeps totals and no tokens."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(ledger="counts") as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             for _ in range(10):
@@ -274,7 +274,7 @@ def test_counts_only() -> None:
             assert smsc.ledger.plain()["tokens"] == {}
             assert smsc.ledger.of("bank").receipts == {2: 10}
 
-    run(test())
+    run(scenario())
 
 
 def test_many_messages_on_many_binds() -> None:
@@ -297,11 +297,11 @@ def test_many_messages_on_many_binds() -> None:
             assert told == 5000
             return ids
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc:
             ids = await asyncio.gather(*(one(smsc.port, name) for name in range(4)))
             assert len(set().union(*ids)) == 20_000
             await until(lambda: smsc.ledger.of("bank").acknowledged == {0: 20_000})
             assert len(smsc.ledger.tokens) == 20_000
 
-    run(test())
+    run(scenario())

@@ -47,7 +47,7 @@ def test_flags_and_the_ledger_file(number: int, tmp_path: Path) -> None:
     flags = "--error 0x58=1 --system-id bank --password secret --window 10 --hex-ids --tps 50 --seed 4"
     with running(*flags.split(), "--ledger", str(ledger)) as (process, port):
 
-        async def test() -> None:
+        async def scenario() -> None:
             async with Esme(port) as esme:
                 assert (await esme.bind(b"bank", b"wrong")).status == 0x0E
             async with Esme(port) as esme:
@@ -56,7 +56,7 @@ def test_flags_and_the_ledger_file(number: int, tmp_path: Path) -> None:
                 assert (await esme.read()).status == 0x58
                 await asyncio.sleep(0.05)
 
-        run(test())
+        run(scenario())
         process.send_signal(number)
         out, _ = process.communicate(timeout=5)
     assert process.returncode == 0
@@ -83,7 +83,7 @@ def test_a_file(tmp_path: Path) -> None:
     )
     with running("--config", str(config), "--error", "0x08=1") as (_, port):
 
-        async def test() -> None:
+        async def scenario() -> None:
             async with Esme(port) as esme:
                 await esme.bind()
                 esme.submit(b"t")
@@ -91,7 +91,7 @@ def test_a_file(tmp_path: Path) -> None:
             async with Esme(port) as esme:
                 assert (await esme.bind(b"nobody")).status == 0x0F
 
-        run(test())
+        run(scenario())
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def simulator(**more: Any) -> Simulator:
 def test_state_and_ledger() -> None:
     """GET shows binds, totals, behaviours, the whole ledger and one token's part of it."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"hello a&b")
@@ -64,13 +64,13 @@ def test_state_and_ledger() -> None:
             assert (ledger["tokens"], ledger["accounts"]["bank"]["submits"]) == ({}, 0)
             assert (await ask(smsc, "GET", "/schema"))[1]["$ref"] == "#/$defs/Settings"
 
-    run(test())
+    run(scenario())
 
 
 def test_a_patch_takes_effect_at_once() -> None:
     """PATCH merges; null goes back to the default; what is not named stays."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             patch = {"errors": {"0x58": 1}, "receipts": {"share": 0}}
@@ -83,7 +83,7 @@ def test_a_patch_takes_effect_at_once() -> None:
             assert (await esme.read()).status == 0
             assert await esme.silence(0.05)  # receipts are still off
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ def test_a_patch_takes_effect_at_once() -> None:
 def test_a_bad_patch_changes_nothing(patch: dict[str, Any], error: str) -> None:
     """An unknown key, a bad value: 400, the key path, what was expected; the behaviour stays."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc:
             before = smsc.account("bank").behaviour
             status, answer = await ask(smsc, "PATCH", "/accounts/bank", {"stall": True} | patch)
             assert (status, error in answer["error"]) == (400, True), answer
             assert smsc.account("bank").behaviour is before
 
-    run(test())
+    run(scenario())
 
 
 def test_actions() -> None:
     """POST /accounts/NAME:ACTION does it; unknown ones and bad parameters are refused."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             assert await ask(smsc, "POST", "/accounts/bank:send-mo", {"text": "hi"}) == (200, {"sent": 1})
@@ -135,7 +135,7 @@ def test_actions() -> None:
                 await asyncio.open_connection("127.0.0.1", smsc.port)
             assert (await ask(smsc, "POST", "/listen"))[0] == 200
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_actions() -> None:
 def test_bad_requests(octets: bytes, status: int) -> None:
     """Whatever is no request gets an answer that says so, and the next one is served."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc:
             assert smsc.control is not None
             got, answer = await raw(smsc.control.port, octets)
@@ -174,13 +174,13 @@ def test_bad_requests(octets: bytes, status: int) -> None:
             assert answer["error"]
             assert (await ask(smsc, "GET", "/state"))[0] == 200
 
-    run(test())
+    run(scenario())
 
 
 def test_slow_requests_are_cut_off() -> None:
     """A request that takes longer than request_s gets 408; many of them do not keep others out for long."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc:
             assert smsc.control is not None
             smsc.control.request_s = 0.1
@@ -196,13 +196,13 @@ def test_slow_requests_are_cut_off() -> None:
             for _, writer in pairs:
                 writer.close()
 
-    run(test())
+    run(scenario())
 
 
 def test_a_huge_body_is_not_read() -> None:
     """A body over the limit is refused before it comes, and one that ends early is too."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with simulator() as smsc:
             assert smsc.control is not None
             reader, writer = await asyncio.open_connection("127.0.0.1", smsc.control.port)
@@ -211,4 +211,4 @@ def test_a_huge_body_is_not_read() -> None:
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
             writer.close()
 
-    run(test())
+    run(scenario())

@@ -80,7 +80,7 @@ def test_a_connection_ends_in_a_pdu(kind: str, end: str, at: int) -> None:
 def test_a_pdu_that_never_ends() -> None:
     """truncate: half a response, then silence; the connection stays."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty({"kind": "truncate", "at_byte": 20})) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"t")
@@ -90,7 +90,7 @@ def test_a_pdu_that_never_ends() -> None:
             assert await esme.silence()
             assert smsc.ledger.of("bank").submits == 2
 
-    run(test())
+    run(scenario())
 
 
 def test_a_missing_response() -> None:
@@ -128,13 +128,13 @@ def test_reordered_responses() -> None:
 def test_too_few_to_reorder() -> None:
     """What waits for a span that does not fill goes out all the same, soon."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty({"kind": "reorder", "span": 100})) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"t")
             assert (await esme.read(0.5)).status == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_responses_to_nothing() -> None:
@@ -216,7 +216,7 @@ def test_rules_have_shares_and_numbers() -> None:
 def test_receipts_can_be_hit_too(kind: str) -> None:
     """Every kind works on deliver_sm: the simulator survives it, and others are served."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         rule = {"kind": kind, "on": "receipt", "octets": "00"}
         async with Simulator(naughty(rule, receipts={})) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -230,7 +230,7 @@ def test_receipts_can_be_hit_too(kind: str) -> None:
             async with Esme(smsc.port) as other:
                 assert (await other.bind(b"other")).status == 0
 
-    run(test())
+    run(scenario())
 
 
 # ---- connections ----
@@ -240,7 +240,7 @@ def test_receipts_can_be_hit_too(kind: str) -> None:
 def test_half_open(how: str) -> None:
     """half_open: neither read nor written, never closed; what was answered by then is all there is."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         rules = [{"kind": "half_open"}] if how == "rule" else []
         async with Simulator(naughty(*rules)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -262,14 +262,14 @@ def test_half_open(how: str) -> None:
                 ENQUIRE_LINK | RESPONSE,
             }
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize("how", ["rule", "behaviour", "action"])
 def test_stop_reading(how: str) -> None:
     """reading = false: the TCP window closes, so that a sender blocks; resume takes it back."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         rules = [{"kind": "stop_reading", "times": 1}] if how == "rule" else []
         async with Simulator(naughty(*rules)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -290,14 +290,14 @@ def test_stop_reading(how: str) -> None:
             account.act("resume")
             await until(lambda: smsc.ledger.of("bank").submits > 1000)
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize("how", ["rule", "action"])
 def test_stall(how: str) -> None:
     """stall: submits are read, never answered; enquire_link still is."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         rules = [{"kind": "stall"}] if how == "rule" else []
         async with Simulator(naughty(*rules)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -314,13 +314,13 @@ def test_stall(how: str) -> None:
             smsc.account("bank").act("resume")
             assert (await esme.read()).command == SUBMIT_SM | RESPONSE
 
-    run(test())
+    run(scenario())
 
 
 def test_slow_octets() -> None:
     """bytes_per_s: octets trickle in both directions; the ledger has a response once its last octet left."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty(bytes_per_s=100)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"t")
@@ -331,13 +331,13 @@ def test_slow_octets() -> None:
                 await esme.read(0.05)
             await until(lambda: smsc.ledger.of("bank").responses == {0: 1})
 
-    run(test())
+    run(scenario())
 
 
 def test_enquiries_go_unanswered() -> None:
     """answer_enquire_link = false: silence to enquire_link, and to nothing else."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty(answer_enquire_link=False)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.send(ENQUIRE_LINK)
@@ -345,13 +345,13 @@ def test_enquiries_go_unanswered() -> None:
             assert (await esme.read()).command == SUBMIT_SM | RESPONSE
             assert await esme.silence()
 
-    run(test())
+    run(scenario())
 
 
 def test_a_flood_of_enquiries() -> None:
     """enquire_per_s, and the action enquire-flood: so many enquire_link."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty()) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             smsc.account("bank").act("enquire-flood", count=500)
@@ -359,14 +359,14 @@ def test_a_flood_of_enquiries() -> None:
             smsc.account("bank").change(enquire_per_s=1000)
             assert {got.command for got in await esme.read_some(200)} == {ENQUIRE_LINK}
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize("how", ["rule", "action"])
 def test_unbind(how: str) -> None:
     """The SMSC unbinds; answered, it closes."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         rules = [{"kind": "unbind"}] if how == "rule" else []
         async with Simulator(naughty(*rules)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -380,14 +380,14 @@ def test_unbind(how: str) -> None:
             esme.send(UNBIND | RESPONSE, sequence=got.sequence)
             assert await esme.rest() == (b"", "fin")
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize("how", ["rst", "fin"])
 def test_disconnect(how: str) -> None:
     """The action closes one bind, or all."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as one, Esme(smsc.port) as two:
             await one.bind(), await two.bind()
             assert smsc.account("bank").act("disconnect", how=how, bind=1) == {"binds": 1}
@@ -398,24 +398,24 @@ def test_disconnect(how: str) -> None:
             assert await two.rest() == (b"", how)
             assert smsc.account("bank").binds == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_inactivity() -> None:
     """inactivity_ms: who is silent for so long is closed."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty(inactivity_ms=150)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             assert (await esme.rest())[1] == "fin"
 
-    run(test())
+    run(scenario())
 
 
 def test_connections_are_refused() -> None:
     """refuse_connections: the kernel refuses; listen takes them again, on the same port."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as before:
             smsc.refuse_connections()
             await asyncio.sleep(0.01)
@@ -426,7 +426,7 @@ def test_connections_are_refused() -> None:
             async with Esme(smsc.port) as esme:
                 assert (await esme.bind()).status == 0
 
-    run(test())
+    run(scenario())
 
 
 # ---- binds ----
@@ -439,18 +439,18 @@ def test_connections_are_refused() -> None:
 def test_binds_are_refused(binding: dict[str, Any], status: int) -> None:
     """refuse gives any status, binds_max ESME_RALYBND to the second."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty(bind=binding)) as smsc, Esme(smsc.port) as one, Esme(smsc.port) as two:
             await one.bind()
             assert (await two.bind()).status == status
 
-    run(test())
+    run(scenario())
 
 
 def test_wrong_names_and_passwords() -> None:
     """An unknown system_id gets 0x0F, a wrong password 0x0E; the right ones are accepted."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         accounts = {"bank": Behaviour(password="secret")}
         async with Simulator(accounts=accounts) as smsc:
             for system_id, password, status in (
@@ -461,13 +461,13 @@ def test_wrong_names_and_passwords() -> None:
                 async with Esme(smsc.port) as esme:
                     assert (await esme.bind(system_id, password)).status == status
 
-    run(test())
+    run(scenario())
 
 
 def test_the_first_binds_are_refused() -> None:
     """refuse_first: so many, and then no more."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty(bind={"refuse": 8, "refuse_first": 2})) as smsc:
             got = []
             for _ in range(4):
@@ -475,13 +475,13 @@ def test_the_first_binds_are_refused() -> None:
                     got.append((await esme.bind()).status)
             assert got == [8, 8, 0, 0]
 
-    run(test())
+    run(scenario())
 
 
 def test_binds_are_not_answered() -> None:
     """silent: no answer; latency_ms: a late one."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(naughty(bind={"silent": True})) as smsc, Esme(smsc.port) as esme:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
@@ -490,25 +490,25 @@ def test_binds_are_not_answered() -> None:
             async with Esme(smsc.port) as other:
                 assert (await other.bind()).status == 0
 
-    run(test())
+    run(scenario())
 
 
 def test_a_bind_response_with_a_wrong_number() -> None:
     """Rules can hit the bind response: here its sequence_number."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         rule = {"kind": "wrong_sequence", "on": "bind"}
         async with Simulator(naughty(rule)) as smsc, Esme(smsc.port) as esme:
             assert (await esme.bind()).sequence == 0x40000001
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize(("abruptly", "end"), [(False, "fin"), (True, "rst")])
 def test_flapping(abruptly: bool, end: str) -> None:
     """close_after_ms: bound, and closed at once, every time."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         binding = {"close_after_ms": 0, "close_abruptly": abruptly}
         async with Simulator(naughty(bind=binding)) as smsc:
             for _ in range(3):
@@ -517,7 +517,7 @@ def test_flapping(abruptly: bool, end: str) -> None:
                     assert await esme.rest() == (b"", end)
             assert smsc.accounts["bank"].binds_seen == 3
 
-    run(test())
+    run(scenario())
 
 
 # ---- what is sent out of turn ----
@@ -526,7 +526,7 @@ def test_flapping(abruptly: bool, end: str) -> None:
 def test_messages_of_subscribers() -> None:
     """send-mo: a deliver_sm; by force on a transmitter, too."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as trx, Esme(smsc.port) as tx:
             await trx.bind(), await tx.bind(command=BIND_TX)
             account = smsc.account("bank")
@@ -536,13 +536,13 @@ def test_messages_of_subscribers() -> None:
             assert (await tx.read()).command == DELIVER_SM
             await until(lambda: smsc.ledger.of("bank").receipts == {-1: 3})
 
-    run(test())
+    run(scenario())
 
 
 def test_receipts_out_of_nowhere() -> None:
     """send-receipt: a receipt for any id, any number of them."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind(command=BIND_RX)
             smsc.account("bank").act("send-receipt", message_id="abc", state="REJECTD", count=5000)
@@ -550,13 +550,13 @@ def test_receipts_out_of_nowhere() -> None:
             assert b"id:abc" in got[0].body
             assert b"stat:REJECTD" in got[-1].body
 
-    run(test())
+    run(scenario())
 
 
 def test_pending_receipts_can_be_flushed_or_dropped() -> None:
     """flush-receipts delivers what is pending now; drop-receipts never does."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         behaviour = naughty(receipts={"delay_ms": 60_000})
         async with Simulator(behaviour) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
@@ -571,25 +571,25 @@ def test_pending_receipts_can_be_flushed_or_dropped() -> None:
             assert await esme.silence(0.05)
             assert account.act("flush-receipts") == {"receipts": 0}
 
-    run(test())
+    run(scenario())
 
 
 def test_any_octets() -> None:
     """send-raw: an outbind, say, in the middle of a session."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind(command=BIND_TRX)
             smsc.account("bank").act("send-raw", octets="000000120000000b00000000000000010000")
             assert await esme.read() == Got(OUTBIND, 0, 1, b"\0\0")
 
-    run(test())
+    run(scenario())
 
 
 def test_garbage_from_the_esme() -> None:
     """Whatever an ESME sends, it gets a generic_nack and the end; others are served."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as bad, Esme(smsc.port) as good:
             await bad.bind()
             bad.writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -597,4 +597,4 @@ def test_garbage_from_the_esme() -> None:
             assert answered(came) == [(NACK, 0x02, 0)]
             assert (await good.bind()).status == 0
 
-    run(test())
+    run(scenario())

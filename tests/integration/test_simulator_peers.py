@@ -60,20 +60,20 @@ def test_smpplib() -> None:
             esme.disconnect()
         return received
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(Behaviour(password="secret")) as smsc:
             received = await asyncio.to_thread(client, smsc.port)
             assert received == [b"0000000001", b"0000000002", b"0000000003"]
             await until(lambda: finished(smsc, "tok-1") and finished(smsc, "tok-long", 2))
             await until(lambda: not smsc.connections)
 
-    run(test())
+    run(scenario())
 
 
 def test_smpp34() -> None:
-    """smpp34 binds, submits 100 in parallel (its window_size does not hold them), gets 100 receipts, unbinds."""
+    """smpp34 submits 100 in parallel (its window_size does not hold them), gets 100 receipts, unbinds."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc:
             client = smpp34.Client("127.0.0.1", smsc.port, "bank", "secret", window_size=10)
             session = await client.connect()
@@ -86,13 +86,14 @@ def test_smpp34() -> None:
             assert len({answer.message_id for answer in answers}) == 100
             for _ in range(100):
                 event = await asyncio.wait_for(session.next(), 2)
+                assert isinstance(event, smpp34.DeliverSmEvent)
                 assert b"stat:DELIVRD" in event.short_message
             await until(lambda: all(finished(smsc, f"t{number}") for number in range(100)))
             await session.unbind()
             await client.stop()
             await until(lambda: not smsc.connections)
 
-    run(test())
+    run(scenario())
 
 
 class Hook(aiosmpplib.AbstractHook):  # type: ignore[misc]
@@ -117,7 +118,7 @@ class Hook(aiosmpplib.AbstractHook):  # type: ignore[misc]
 def test_aiosmpplib() -> None:
     """aiosmpplib binds, submits a short and a long message (message_payload), gets the receipts."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc:
             hook, broker = Hook(), aiosmpplib.broker.SimpleBroker()
             esme = aiosmpplib.ESME(
@@ -140,7 +141,7 @@ def test_aiosmpplib() -> None:
             await esme.stop()
             await asyncio.wait_for(started, 2)
 
-    run(test())
+    run(scenario())
 
 
 # ---- kannel ----
@@ -223,7 +224,7 @@ def test_kannel(tmp_path: Path) -> None:
         with socket.socket() as sock:
             return sock.connect_ex(("127.0.0.1", send)) == 0
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(Behaviour(password="secret")) as smsc:
             config = tmp_path / "kannel.conf"
             config.write_text(
@@ -257,4 +258,4 @@ def test_kannel(tmp_path: Path) -> None:
                         process.kill()
                         process.wait()
 
-    run(test())
+    run(scenario())

@@ -87,7 +87,7 @@ def test_missing_receipts() -> None:
     """share is the share that comes; the others never do."""
     behaviour = reporting(share=0.5)
 
-    async def test() -> int:
+    async def scenario() -> int:
         async with Simulator(behaviour, seed=1) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             for _ in range(200):
@@ -96,7 +96,7 @@ def test_missing_receipts() -> None:
             await asyncio.sleep(0.05)
             return sum(smsc.ledger.of("bank").receipts.values())
 
-    assert 70 < run(test()) < 130
+    assert 70 < run(scenario()) < 130
 
 
 def test_states_by_weight() -> None:
@@ -113,7 +113,7 @@ def test_states_by_weight() -> None:
 def test_receipts_are_delayed(delay: Any) -> None:
     """delay_ms counts from the response."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(reporting(delay_ms=delay)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"t")
@@ -122,7 +122,7 @@ def test_receipts_are_delayed(delay: Any) -> None:
             assert (await esme.read()).command == DELIVER_SM
             assert time.monotonic() - began >= 0.095
 
-    run(test())
+    run(scenario())
 
 
 @pytest.mark.parametrize("latency_ms", [0, 30])
@@ -156,7 +156,7 @@ def test_some_receipts_before_their_response() -> None:
 def test_receipts_on_another_bind(where: str) -> None:
     """bind = other: never on the bind that submitted; any: on every bind."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(reporting(bind=where)) as smsc, Esme(smsc.port) as one, Esme(smsc.port) as two:
             await one.bind(), await two.bind()
             for _ in range(30):
@@ -166,13 +166,13 @@ def test_receipts_on_another_bind(where: str) -> None:
             assert (DELIVER_SM in {got.command for got in here}) == (where == "any")
             assert (await two.read()).command == DELIVER_SM
 
-    run(test())
+    run(scenario())
 
 
 def test_a_transmitter_is_told_over_the_receiver() -> None:
     """What a transmitter submitted is reported on the receiver of its account."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as tx, Esme(smsc.port) as rx:
             await tx.bind(command=BIND_TX), await rx.bind(command=BIND_RX)
             tx.submit(b"t")
@@ -180,13 +180,13 @@ def test_a_transmitter_is_told_over_the_receiver() -> None:
             await rx.receipts(1)
             assert await tx.silence(0.05)
 
-    run(test())
+    run(scenario())
 
 
 def test_receipts_wait_for_a_bind_and_flood_it() -> None:
     """Without a bind to receive, receipts wait; the next one gets them all at once."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc:
             async with Esme(smsc.port) as tx:
                 await tx.bind(command=BIND_TX)
@@ -198,13 +198,13 @@ def test_receipts_wait_for_a_bind_and_flood_it() -> None:
                 await rx.bind(command=BIND_RX)
                 await rx.receipts(50)
 
-    run(test())
+    run(scenario())
 
 
 def test_waiting_receipts_are_bounded() -> None:
     """Above waiting_max receipts are dropped and counted."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(reporting(waiting_max=10)) as smsc, Esme(smsc.port) as tx:
             await tx.bind(command=BIND_TX)
             for _ in range(50):
@@ -213,7 +213,7 @@ def test_waiting_receipts_are_bounded() -> None:
             assert len(smsc.accounts["bank"].post.waiting) == 10
             assert smsc.ledger.of("bank").dropped == 40
 
-    run(test())
+    run(scenario())
 
 
 def test_duplicate_receipts() -> None:
@@ -280,7 +280,7 @@ def test_a_dialect() -> None:
 def test_version_3_3_has_no_tlvs() -> None:
     """interface_version 0x33: neither the bind response nor a receipt has a TLV."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         behaviour = parse({"interface_version": 0x33}, Behaviour)
         async with Simulator(behaviour) as smsc, Esme(smsc.port) as esme:
             assert (await esme.bind()).body == b"simulator\0"
@@ -288,13 +288,13 @@ def test_version_3_3_has_no_tlvs() -> None:
             (receipt,) = await esme.receipts(1)
             assert delivery(receipt).tlvs == {}
 
-    run(test())
+    run(scenario())
 
 
 def test_receipts_are_repeated_until_answered() -> None:
     """Unanswered, a receipt comes again after resend_after_ms, resend_max times; answered, no more."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(reporting(resend_after_ms=50, resend_max=2)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"t")
@@ -305,13 +305,13 @@ def test_receipts_are_repeated_until_answered() -> None:
             assert smsc.ledger.of("bank").dropped == 1
             assert smsc.ledger.copies("t")[0].receipts == (2, 2, 2)
 
-    run(test())
+    run(scenario())
 
 
 def test_refused_receipts_come_again() -> None:
     """Answered with an error, a receipt comes again; the ledger holds both answers."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(reporting(resend_after_ms=30)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             esme.submit(b"t")
@@ -320,13 +320,13 @@ def test_refused_receipts_come_again() -> None:
             await esme.receipts(1)
             await until(lambda: smsc.ledger.copies("t")[0].acknowledged == (0x64, 0))
 
-    run(test())
+    run(scenario())
 
 
 def test_receipts_survive_their_bind() -> None:
     """A receipt that a lost bind did not answer comes on the next."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc:
             async with Esme(smsc.port) as esme:
                 await esme.bind()
@@ -337,13 +337,13 @@ def test_receipts_survive_their_bind() -> None:
                 await esme.bind()
                 await esme.receipts(1)
 
-    run(test())
+    run(scenario())
 
 
 def test_the_window_of_receipts() -> None:
     """No more than `window` receipts stand unanswered."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator(reporting(window=3)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             for _ in range(10):
@@ -353,13 +353,13 @@ def test_the_window_of_receipts() -> None:
             esme.acknowledge(got[-1])
             assert (await esme.read()).command == DELIVER_SM
 
-    run(test())
+    run(scenario())
 
 
 def test_long_messages_are_one_token() -> None:
     """Segments are joined by UDH or SAR TLVs: one token, segments named; a resent one is a second copy."""
 
-    async def test() -> None:
+    async def scenario() -> None:
         async with Simulator() as smsc, Esme(smsc.port) as esme:
             await esme.bind()
             for number, text in ((1, b"a long tok"), (2, b"en-7"), (2, b"en-7")):
@@ -378,4 +378,4 @@ def test_long_messages_are_one_token() -> None:
             ]
             assert [copy.segment for copy in smsc.ledger.copies("token-8")] == [(7, 1, 2), (7, 2, 2)]
 
-    run(test())
+    run(scenario())
