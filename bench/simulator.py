@@ -3,7 +3,8 @@
     python -m bench.simulator [--messages 2000000] [--binds 4] [--window 100] [--receipts] [--tokens]
 
 The flood is the dispatcher's own exchange with nothing behind it. It does about as much work as the
-simulator, on the other core: the figure is that of the slower of the two, so the simulator's own CPU time stands beside.
+simulator, on the other core, and the figure is that of the slower of the two: so the simulator's own CPU time
+stands beside it.
 """
 
 import argparse

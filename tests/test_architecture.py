@@ -22,7 +22,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     1: ("model", "config", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.queue", "carrier.schedule",
-        "carrier.retry", "smpp.session", "smpp.dialect", "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags",
+        "carrier.retry", "smpp.session", "smpp.dialect", "smpp.receipt_text", "smpp.time",
+        "smpp.address", "smpp.flags",
         "smpp.data_coding", "smpp.rate",
         "store.records"),
     # 3: edges, which do not know of each other.

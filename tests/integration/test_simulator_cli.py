@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -147,3 +149,27 @@ def test_the_schema() -> None:
     """--schema describes the file to a machine."""
     done = subprocess.run([*COMMAND, "--schema"], capture_output=True, text=True, timeout=10, check=True)
     assert "accounts" in json.loads(done.stdout)["$defs"]["Settings"]["properties"]
+
+
+def test_live_counters_on_a_terminal() -> None:
+    """On a terminal one line is written over and over; in a pipe there is none of that."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*COMMAND, "--port", "0"], stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    try:
+        while said.count(b"\r\x1b[K") < 1:
+            said += os.read(ours, 4096)
+        assert re.search(rb"SMSC on 127\.0\.0\.1:\d+\r\n\r\x1b\[K0 connections, 0 submits \(0/s\)", said)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        os.close(ours)
+
+
+def test_quiet() -> None:
+    """--quiet says where it listens, and nothing else."""
+    with running("--quiet") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")
+        assert process.returncode == 0
