@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STALLED_MAX: Final = 1_000_000
 """Answers kept back while an account stalls; a window times its binds in practice."""
 
+UNANSWERED_MAX: Final = 1_000_000
+"""Unanswered submit_sm of one bind without a window, while answers are slow: more are refused at once."""
+
 _ENROUTE: Final = STATE_WORDS["ENROUTE"]
 
 
@@ -145,7 +148,7 @@ class Account:
         if copies is not None:
             for copy, message_id in zip(copies, ids.response, strict=True):
                 copy.message_id = message_id
-        if self._is_plain:
+        if self._is_plain and connection.unanswered <= UNANSWERED_MAX:
             self._plain(connection, incoming, ids, copies, now_ns)
         else:
             self._varied(connection, incoming, ids, copies, now_ns)
@@ -191,14 +194,13 @@ class Account:
         behaviour = self.behaviour
         latencies, rng = self.rng("latency"), self.rng("errors")
         free = self._rate.free(now_ns, behaviour.tps)
-        room = (
-            behaviour.window - (connection.unanswered - len(incoming)) if behaviour.window else len(incoming)
-        )
+        room = (behaviour.window or UNANSWERED_MAX) - (connection.unanswered - len(incoming))
         for index, pdu in enumerate(incoming):
             latency_ns = sample_ns(behaviour.latency_ms, latencies)
             rules = self.rules.draw("response")
             if index >= room:
                 status = self._window
+                latency_ns = latency_ns if behaviour.window else 0
             elif free <= 0:
                 status = self._throttle
             else:

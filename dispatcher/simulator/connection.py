@@ -35,7 +35,7 @@ from dispatcher.smpp.session import (
     Unbound,
 )
 
-_FIRST_TIMERS = Timers(enquire_link_ms=0, response_ms=0)
+_FIRST_TIMERS = Timers(session_init_ms=60_000, enquire_link_ms=0, response_ms=0)
 _PACE_S = 0.05
 _REFUSALS = {
     Command.QUERY_SM: CommandStatus.ESME_RQUERYFAIL,
@@ -72,12 +72,12 @@ class Connection(asyncio.BufferedProtocol):
         self.account: Account | None = None
         self.number = 0
         """Which bind of the account, from 1."""
-        self.unanswered = 0
+        self.unanswered = self.bytes_per_s = 0
         self.stalled = self.muted = self.half_open = self.stopped_reading = False
         """Set by mischief, and by nothing but `resume` taken back."""
         self.outbound: deque[Receipt] = deque()
         self._records: list[Record] = []
-        self._reading = True
+        self._reading, self._deaf = True, False
         self._write_paused = self._pacing = self._busy = self._flush_planned = False
 
     def __repr__(self) -> str:
@@ -95,7 +95,7 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Let the transport read into the exchange; a slow wire reads little by little."""
         view = self._exchange.buffer()
-        rate = self._bytes_per_s
+        rate = self.bytes_per_s
         return view[: max(1, int(rate * _PACE_S))] if rate else view
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -110,7 +110,7 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._busy = False
         self.flush()
-        if rate := self._bytes_per_s:
+        if rate := self.bytes_per_s:
             self._pacing = True
             self._update_reading()
             self._loop.call_later(max(_PACE_S, 1 / rate), self._update_reading, True)
@@ -162,6 +162,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def tick(self, now_ns: int) -> None:
         """Do what time brings; called ten times a second."""
+        if (
+            self._deaf or self.wire.frozen
+        ):  # what it does not read cannot be missed, and half-open never closes
+            return
         self._events(self.session.poll(now_ns), now_ns)
         if self.account is not None and (rate := self.account.behaviour.enquire_per_s):
             self.enquire(max(1, rate // 10))
@@ -381,19 +385,17 @@ class Connection(asyncio.BufferedProtocol):
         """Let the behaviour's switches take effect."""
         behaviour = self.account.behaviour if self.account is not None else None
         half_open = self.half_open or (behaviour is not None and behaviour.half_open)
-        self.wire.pace(half_open or self.muted, self._bytes_per_s)
+        self.bytes_per_s = behaviour.bytes_per_s if behaviour is not None else 0
+        self.wire.pace(half_open or self.muted, self.bytes_per_s)
         self._update_reading()
-
-    @property
-    def _bytes_per_s(self) -> int:
-        return self.account.behaviour.bytes_per_s if self.account is not None else 0
 
     def _update_reading(self, paced: bool = False) -> None:
         self._pacing = self._pacing and not paced
         behaviour = self.account.behaviour if self.account is not None else None
-        wanted = not (self._write_paused or self._pacing or self.half_open or self.stopped_reading) and (
-            behaviour is None or (behaviour.reading and not behaviour.half_open)
-        )
+        self._deaf = self.half_open or self.stopped_reading
+        if behaviour is not None:
+            self._deaf = self._deaf or behaviour.half_open or not behaviour.reading
+        wanted = not (self._write_paused or self._pacing or self._deaf)
         if wanted != self._reading and not self._transport.is_closing():
             self._reading = wanted
             (self._transport.resume_reading if wanted else self._transport.pause_reading)()

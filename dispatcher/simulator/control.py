@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dispatcher.errors import ConfigError
+from dispatcher.simulator.actions import perform
 from dispatcher.simulator.settings import schema
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Control:
                 return simulator.state()["accounts"][name]["behaviour"]
             case "POST", ["accounts", name_and_action] if ":" in name_and_action:
                 name, _, action = name_and_action.rpartition(":")
-                return self._known(name).act(action, **_object(body))
+                return perform(self._known(name).inner, action, _object(body))
             case "POST", ["reset"]:
                 simulator.reset()
             case "POST", ["listen"]:

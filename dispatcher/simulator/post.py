@@ -76,9 +76,10 @@ class Post:
     def deliver(self, receipts: list[Receipt], origin: "Connection | None") -> None:
         """Hand receipts to binds: the one that brought the message, or as the behaviour says."""
         account = self._account
+        receipts = self._room_for(receipts)
         receiving = [each for each in account.connections if each.can_receive]
         if not receiving or account.behaviour.stall:
-            self.waiting.extend(self._room_for(receipts))
+            self.waiting.extend(receipts)
             return
         where = account.behaviour.receipts.bind
         others = [each for each in receiving if each is not origin]
@@ -133,7 +134,9 @@ class Post:
         return dropped
 
     def _room_for(self, receipts: list[Receipt]) -> list[Receipt]:
-        room = self._account.behaviour.receipts.waiting_max - self.pending - len(self.waiting)
+        """Return as many as there is room for; an ESME that answers no receipts fills its bind's outbound."""
+        queued = sum(len(each.outbound) for each in self._account.connections)
+        room = self._account.behaviour.receipts.waiting_max - self.pending - len(self.waiting) - queued
         if room >= len(receipts):
             return receipts
         self._account.ledger.of(self._account.name).dropped += len(receipts) - max(0, room)

@@ -5,6 +5,7 @@ path), what was expected, and what comes close.
 """
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,7 +115,9 @@ def _behaviours(value: Struct, at: str) -> list[tuple[str, Behaviour]]:
 
 
 def _check_keys(data: object, kind: object, at: str) -> None:
-    """Raise for a key that no struct has, before msgspec would name it without its path."""
+    """Raise for a key that no struct has (msgspec would name it without its path), for nan and inf."""
+    if isinstance(data, float) and not math.isfinite(data):
+        raise ConfigError(f"{at}: expected a finite number, got {data}")
     if isinstance(data, Mapping):
         if (struct := _struct_of(kind, data)) is not None:
             hints = get_type_hints(struct, include_extras=True)

@@ -89,6 +89,7 @@ def test_a_patch_takes_effect_at_once() -> None:
 @pytest.mark.parametrize(
     ("patch", "error"),
     [
+        ({"tps": float("nan")}, "accounts.bank.tps: expected a finite number"),
         ({"latencyms": 5}, "accounts.bank.latencyms: unknown key; did you mean 'latency_ms'?"),
         ({"receipts": {"shar": 5}}, "accounts.bank.receipts.shar: unknown key; did you mean 'share'?"),
         ({"receipts": {"share": 5}}, "accounts.bank.receipts.share: expected float <= 1.0"),
@@ -124,7 +125,14 @@ def test_actions() -> None:
             await esme.receipts(1)
             status, answer = await ask(smsc, "POST", "/accounts/bank:send-mu")
             assert (status, "did you mean 'send-mo'?" in answer["error"]) == (400, True)
-            for bad in ({"texxt": "hi"}, {"count": -1}, {"count": 10**9}, {"source": "x" * 30}, {"text": 5}):
+            for bad in (
+                {"texxt": "hi"},
+                {"count": -1},
+                {"count": 10**9},
+                {"source": "x" * 30},
+                {"text": 5},
+                {"action": "x"},
+            ):
                 assert (await ask(smsc, "POST", "/accounts/bank:send-mo", bad))[0] == 400
             assert (await ask(smsc, "POST", "/accounts/bank:send-raw", {"octets": "zz"}))[0] == 400
             assert await ask(smsc, "POST", "/accounts/bank:disconnect") == (200, {"binds": 1})

@@ -412,6 +412,20 @@ def test_inactivity() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("how", [{"half_open": True}, {"reading": False}])
+def test_no_timer_closes_a_half_open_connection(how: dict[str, Any]) -> None:
+    """Neither inactivity nor an unanswered enquire_link ends what is half open or not read."""
+
+    async def scenario() -> None:
+        async with Simulator(naughty(inactivity_ms=100)) as smsc, Esme(smsc.port) as esme:
+            await esme.bind()
+            smsc.account("bank").change(how)
+            assert await esme.silence(0.4)
+            assert smsc.account("bank").binds == 1
+
+    run(scenario())
+
+
 def test_connections_are_refused() -> None:
     """refuse_connections: the kernel refuses; listen takes them again, on the same port."""
 

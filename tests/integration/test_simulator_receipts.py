@@ -216,6 +216,23 @@ def test_waiting_receipts_are_bounded() -> None:
     run(scenario())
 
 
+def test_unanswered_receipts_are_bounded() -> None:
+    """An ESME that answers no receipts: what does not fit into the window waits, up to waiting_max."""
+
+    async def scenario() -> None:
+        async with Simulator(reporting(window=5, waiting_max=20)) as smsc, Esme(smsc.port) as esme:
+            await esme.bind()
+            for _ in range(50):
+                esme.submit(b"t")
+                while (await esme.read()).command != SUBMIT_SM | RESPONSE:
+                    pass
+            totals = smsc.ledger.of("bank")
+            await until(lambda: totals.receipts == {2: 5})
+            assert totals.dropped == 50 - 5 - 20
+
+    run(scenario())
+
+
 def test_duplicate_receipts() -> None:
     """duplicate and copies: the same receipt again; the ledger counts each."""
     got = deliveries(run(come(reporting(duplicate=1, copies=2), 4)))
