@@ -148,8 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         if incoming := exchange.take_incoming():
             assert account is not None
             account.submitted(self, incoming, now_ns)
-        handles, statuses, _ = exchange.take_answers()
-        late = exchange.take_late()
+        (handles, statuses, _), late = exchange.take_answers(), exchange.take_late()
         if account is not None and (handles or late):
             if late:
                 handles = handles + [handle for handle, _, _ in late]
