@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dispatcher import __version__
-from dispatcher.cli import segments
+from dispatcher.cli import segments, simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"dispatcher {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     segments.add_to(commands)
+    simulate.add_to(commands)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
