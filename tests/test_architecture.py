@@ -23,10 +23,10 @@ LAYERS: dict[int, tuple[str, ...]] = {
     # 2: pure logic, see IMPURE.
     2: ("encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.queue", "carrier.schedule",
         "carrier.retry", "smpp.session", "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags",
-        "smpp.data_coding", "smpp.rate",
-        "store.records"),
+        "smpp.data_coding", "smpp.rate", "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff",
+        "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
-    3: ("smpp.connection", "smpp.pool", "store", "ingest", "outcomes"),
+    3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.pool", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "pipeline", "simulator"),
     # 5: who puts it all together.
