@@ -37,9 +37,10 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors")}
+UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding")}
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
-one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError."""
+one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
+long messages are joined by the encoder library."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""

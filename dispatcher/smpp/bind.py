@@ -117,9 +117,8 @@ class Bind:
 
     def __repr__(self) -> str:
         name = {1: "receiver", 2: "transmitter", 9: "transceiver"}[self.command_id]
-        return (
-            f"<Bind {self.number} {name} {self.stage.value} generation {self.generation} {self.connection!r}>"
-        )
+        stage = f"{self.stage.value} generation {self.generation}"
+        return f"<Bind {self.number} {name} {stage} {self.connection!r}>"
 
     # ---- what the pool does ----
 

@@ -1,4 +1,4 @@
-"""What the binds of an account share: backoff, circuit, alarms and sums; on the way, results go to the owner."""
+"""What the binds of an account share: backoff, circuit, alarms and sums; results pass through."""
 
 import asyncio
 from collections import Counter

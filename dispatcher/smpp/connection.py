@@ -161,10 +161,10 @@ class Connection(asyncio.BufferedProtocol):
             owner.on_late(self, late)
         if events := self.session.react(now_ns):
             self._happened(events)
-        if (incoming := exchange.take_incoming()) and not self.reason:
+        if (incoming := exchange.take_incoming()) and not self._ended():
             self.unacknowledged += len(incoming)
             owner.on_incoming(self, incoming)
-        if self.reason:
+        if self._ended():
             return
         if 0 <= self._paused_at < exchange.unwritten - ANSWERS_OCTETS_MAX:
             self.close("flooded", abort=True)
@@ -195,6 +195,9 @@ class Connection(asyncio.BufferedProtocol):
             self._owner.on_room(self)
 
     # ---- helpers ----
+
+    def _ended(self) -> bool:
+        return bool(self.reason)
 
     def _flush(self) -> None:
         self._flush_due = False

@@ -2,10 +2,10 @@
 
 Laws:
 
-* one attempt to bind at a time, out of one reconnect budget (smpp.backoff); what may be sent, and how fast, is
-  the business of whoever submits: the pool knows windows, no rates;
-* each handle that was taken comes back once: answered, unanswered (its outcome is unknown) or unsent (safe to
-  send again); after unanswered, a late answer may follow;
+* one attempt to bind at a time, out of one reconnect budget (smpp.backoff); what may be sent, and how fast,
+  is the business of whoever submits: the pool knows windows, no rates;
+* each handle that was taken comes back once: answered, unanswered (its outcome is unknown) or unsent (safe
+  to send again); after unanswered, a late answer may follow;
 * a changed account is taken up one bind at a time, and no further while one of them is down;
 * trouble that needs a human is an alarm, raised once and cleared once.
 """
