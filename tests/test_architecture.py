@@ -26,7 +26,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "smpp.data_coding", "smpp.rate", "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff",
         "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
-    3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool", "store", "ingest", "outcomes"),
+    3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
+        "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "pipeline", "simulator"),
     # 5: who puts it all together.

@@ -123,7 +123,7 @@ async def dial(
                 raise
             else:
                 return made
-        tried.append(f"{address[0]!r} port {address[1]}: {failed.reason}")
+        tried.append(f"{address[:2]}: {failed.reason}")
     return NotReached(failed.reason, "; ".join(tried) or failed.detail)
 
 
