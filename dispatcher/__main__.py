@@ -18,13 +18,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     simulate.add_to(commands)
     given = parser.parse_args(arguments)
     try:
-        return int(given.run(given))
+        code = int(given.run(given))
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
+        _close_output()
         return 0
     except OSError as error:
+        _close_output()
         sys.stderr.write(f"dispatcher: {error.filename or 'output'}: {error.strerror}\n")
         return 74
+
+
+def _close_output() -> None:
+    """Let what cannot be written go nowhere: it would be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

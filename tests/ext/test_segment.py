@@ -91,6 +91,8 @@ def reference_for(chosen: Mapping[str, Any], seed: int) -> int:
 @given(text=texts, chosen=options, seed=st.integers(0, 0xFFFF))
 @example(text="a" * 200 + "Ω" + "a" * 20, chosen={"allow": ("gsm7", "latin1")}, seed=7)
 @example(text="a" * 300 + "è", chosen={"languages": ("tr",)}, seed=0)
+@example(text="é" * 200 + "[", chosen={"allow": ("gsm7", "latin1")}, seed=1)  # two ways with other units
+@example(text="a[" * 120, chosen={"allow": ("gsm7", "latin1", "ucs2"), "languages": ("pt",)}, seed=1)
 @example(text="€" * 153, chosen={}, seed=255)
 @example(text="a" * 152 + "€" + "a" * 152, chosen={}, seed=0)
 @example(text="я" * 66 + "😀" + "я" * 66, chosen={"reference_bits": 16}, seed=0xABCD)
