@@ -17,10 +17,14 @@ once.
 The window is a ring of slots indexed by the low bits of the sequence_number. A number whose slot is taken, by
 a request still unanswered, is skipped: that is also how a wrapped counter passes numbers in flight. The
 unanswered slots are linked in the order of writing, so that the oldest is always at hand.
+
+Of the ring at most one half is in the window, less than a quarter in other requests; stragglers (given up, but
+kept so that a late answer finds its handle) may fill a quarter, beyond it the counter frees those it meets. So
+a free slot is always found.
 """
 
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -30,9 +34,8 @@ from libc.string cimport memcpy
 cimport cython
 
 from hot cimport (
-    DELIVER_SM, DELIVER_SM_RESP, ENQUIRE_LINK, ENQUIRE_LINK_RESP, GENERIC_NACK, RINVMSGLEN,
-    RINVOPTPARSTREAM, SUBMIT_SM, SUBMIT_SM_RESP, SubmitResp, get_deliver_sm, get_submit_sm_resp,
-    put_header_only,
+    DELIVER_SM, ENQUIRE_LINK, ENQUIRE_LINK_RESP, GENERIC_NACK, RINVOPTPARSTREAM, SUBMIT_SM, SubmitResp,
+    get_deliver_sm, get_submit_sm_resp, put_header_only,
 )
 from wire cimport (
     HEADER_OCTETS, SEQUENCE_NUMBER_MAX, Header, Octets, get_header, get_u32, inbox_free, inbox_init,
@@ -44,13 +47,13 @@ from dispatcher._ext.pdu cimport Pdu, append_pdu, decode_frame
 
 from dispatcher.errors import LocalProtocolError, Recoverable, Unrecoverable
 
-cdef extern from "Python.h":
-    int PyBUF_WRITE
-
 cdef enum:
     RESPONSE = 0x80000000
+    BIND_RECEIVER = 0x01
+    BIND_TRANSCEIVER = 0x09
     SLOTS_MIN = 256             # room for requests beyond the window: binds, enquiries, stragglers
     WINDOW_MAX = 65_536         # a slot takes 48 octets; no contract comes near
+    OCTETS_MAX = 1 << 24        # of a PDU or a read: far above any use, far below any overflow
     RINVCMDLEN = 0x02
 
 
@@ -154,25 +157,33 @@ cdef class Exchange:
 
     `window` (1 to 65,536) limits the unanswered requests pushed. `smsc` gives it the SMSC's side. `limit` is
     the greatest command_length; `read_octets` the most that one read may bring. All memory for reading is
-    taken at once; nothing is allocated on the word of the peer.
+    taken at once; nothing is allocated on the word of the peer. `sequence_number` is the first one used.
 
     Counters, all since the connection began: octets_in, octets_out, pushed, answered, received (incoming
     requests), late (answers after `expire`), duplicate, unknown and mismatched responses, malformed PDUs,
-    enquiries of the peer. heard_ns and said_ns are the times of the last read and the last write.
+    enquiries of the peer. heard_ns and said_ns are the times of the last read and the last write, answered_ns
+    that of the last answer to what was pushed.
     """
 
-    def __cinit__(self, *, int window=10, bint smsc=False, Py_ssize_t limit=70_000, Py_ssize_t read_octets=262_144):
+    def __cinit__(
+        self, *, int window=10, bint smsc=False, Py_ssize_t limit=70_000, Py_ssize_t read_octets=262_144,
+        uint32_t sequence_number=1,
+    ):
         cdef uint32_t size = SLOTS_MIN
+        outbox_init(&self.outbox)
         if not 1 <= window <= WINDOW_MAX:
             raise LocalProtocolError(f"window is 1 to {WINDOW_MAX}, not {window}", "window")
-        outbox_init(&self.outbox)
+        if not HEADER_OCTETS <= limit <= OCTETS_MAX or not 1 <= read_octets <= OCTETS_MAX:
+            raise LocalProtocolError(f"limit is {HEADER_OCTETS}, read_octets is 1, to {OCTETS_MAX}", "limit")
+        if not 1 <= sequence_number <= SEQUENCE_NUMBER_MAX:
+            raise LocalProtocolError(f"sequence_number is 1 to {SEQUENCE_NUMBER_MAX}", "sequence_number")
         while size < <uint32_t>window * 2:
             size *= 2
         self.slots = <Slot*>calloc(size, sizeof(Slot))
         if self.slots == NULL or not inbox_init(&self.inbox, limit, read_octets):
             raise MemoryError
         self.mask = size - 1
-        self.next_number = 1
+        self.next_number = sequence_number
         self.window = window
         self.pushed_id = DELIVER_SM if smsc else SUBMIT_SM
         self.incoming_id = SUBMIT_SM if smsc else DELIVER_SM
@@ -201,6 +212,11 @@ cdef class Exchange:
         return self.window - self.in_flight if self.in_flight < self.window else 0
 
     @property
+    def unwritten(self):
+        """Octets that `outgoing` would return."""
+        return self.outbox.used
+
+    @property
     def pending(self):
         """Octets of a PDU begun but not yet whole: above 0 for long calls for a read timeout."""
         return self.inbox.end - self.inbox.start
@@ -211,20 +227,15 @@ cdef class Exchange:
         cdef Slot* slot = &self.slots[sequence_number & self.mask]
         return slot if sequence_number and slot.sequence_number == sequence_number else NULL
 
-    cdef Slot* register(self, uint32_t command_id, object handle, int64_t now_ns) except NULL:
-        """Take the next sequence_number whose slot is free. Stragglers that were given up make room at need."""
-        cdef Slot* slot
-        cdef uint32_t tried = 0
-        while True:
-            slot = &self.slots[self.next_number & self.mask]
-            if slot.sequence_number and slot.expired and tried > self.mask:
+    cdef Slot* register(self, uint32_t command_id, object handle, int64_t now_ns):
+        """Take the next sequence_number whose slot is free: there always is one, see the top."""
+        cdef Slot* slot = &self.slots[self.next_number & self.mask]
+        while slot.sequence_number:
+            if slot.expired and self.stragglers > self.mask >> 2:
                 self.release(slot)
-            if not slot.sequence_number:
                 break
-            tried += 1
-            if tried > 2 * self.mask + 2:
-                raise LocalProtocolError("no free sequence_number: too many requests are unanswered", "window")
             self.next_number = next_sequence(self.next_number)
+            slot = &self.slots[self.next_number & self.mask]
         slot.sequence_number = self.next_number
         slot.command_id = command_id
         slot.expired = False
@@ -233,6 +244,8 @@ cdef class Exchange:
         Py_INCREF(handle)
         if command_id == self.pushed_id:
             self.in_flight += 1
+        else:
+            self.asked += 1
         slot.newer = NULL
         slot.older = self.newest
         if self.newest == NULL:
@@ -248,7 +261,9 @@ cdef class Exchange:
         handle = <object>slot.handle
         Py_DECREF(handle)
         slot.handle = NULL
-        if not slot.expired:
+        if slot.expired:
+            self.stragglers -= 1
+        else:
             self.unlink(slot)
         slot.answered = slot.sequence_number
         slot.sequence_number = 0
@@ -258,6 +273,8 @@ cdef class Exchange:
         """Take a slot out of the list of the unanswered."""
         if slot.command_id == self.pushed_id:
             self.in_flight -= 1
+        else:
+            self.asked -= 1
         if slot.older == NULL:
             self.oldest = slot.newer
         else:
@@ -269,12 +286,14 @@ cdef class Exchange:
 
     # ---- out ----
 
-    def push(self, list handles not None, list frames not None, Py_ssize_t start, int64_t now_ns):
-        """Write as many of frames[start:] as the window has room for; return how many.
+    def push(
+        self, list handles not None, list frames not None, Py_ssize_t start, int64_t now_ns, Py_ssize_t most=65_536
+    ):
+        """Write as many of frames[start:] as the window has room for, at most `most`; return how many.
 
         A frame is a whole submit_sm (deliver_sm as SMSC) whose sequence_number does not matter: it is given
-        here. handles[i] comes back with the answer to frames[i]. LocalProtocolError: a frame that is no such
-        PDU; those before it were written.
+        here. handles[i] comes back with the answer to frames[i]. A frame that is no such PDU ends the writing;
+        where it is the first one, LocalProtocolError says so.
         """
         cdef Py_ssize_t at, stop = len(frames), size
         cdef Slot* slot
@@ -282,8 +301,9 @@ cdef class Exchange:
         cdef uint8_t* out
         if len(handles) != stop or not 0 <= start <= stop:
             raise ValueError("push takes as many handles as frames, and a start among them")
-        if stop - start > self.window - self.in_flight:
-            stop = start + (self.window - self.in_flight)
+        most = min(most, self.window - self.in_flight)
+        if stop - start > most:
+            stop = start + most
         if stop <= start:
             return 0
         for at in range(start, stop):
@@ -291,6 +311,8 @@ cdef class Exchange:
             size = PyBytes_GET_SIZE(frame)
             out = <uint8_t*>PyBytes_AS_STRING(frame)
             if size < HEADER_OCTETS or get_u32(out) != size or get_u32(out + 4) != self.pushed_id:
+                if at > start:
+                    return at - start
                 raise LocalProtocolError(f"frames[{at}] is no whole PDU of command 0x{self.pushed_id:08x}", "frames")
             out = outbox_room(&self.outbox, size)
             if out == NULL:
@@ -306,7 +328,12 @@ cdef class Exchange:
     def ask(self, uint32_t command_id, handle, int64_t now_ns, *, tlvs=(), **fields):
         """Write any other request; its response comes through `take_others` with `handle`. Return its
         sequence_number. LocalProtocolError: a field that SMPP forbids; nothing was written."""
-        cdef Slot* slot = self.register(command_id, handle, now_ns)
+        cdef Slot* slot
+        if command_id == self.pushed_id:
+            raise LocalProtocolError("it belongs to the window: push it", "command_id")
+        if self.asked >= self.mask >> 2:
+            raise LocalProtocolError(f"{self.asked} requests are unanswered: no more than that", "window")
+        slot = self.register(command_id, handle, now_ns)
         try:
             append_pdu(&self.outbox, Pdu(command_id, slot.sequence_number, 0, tlvs, **fields))
         except BaseException:
@@ -354,10 +381,13 @@ cdef class Exchange:
     # ---- in ----
 
     def buffer(self):
-        """Return where the next read may write: a memoryview, valid until the next call of `received`."""
+        """Return where the next read may write: a memoryview, to be used up to the next call of `read`."""
+        return memoryview(self)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
         cdef Py_ssize_t room
         cdef uint8_t* at = inbox_room(&self.inbox, &room)
-        return PyMemoryView_FromMemory(<char*>at, room, PyBUF_WRITE)
+        PyBuffer_FillInfo(view, self, at, room, 0, flags)
 
     def feed(self, const uint8_t[::1] data, int64_t now_ns):
         """Take `data` as read, of any length: for tests and for transports without buffers of ours."""
@@ -399,6 +429,7 @@ cdef class Exchange:
             self.lost = Unrecoverable(
                 f"command_length {get_u32(at)} is not {HEADER_OCTETS} to {self.inbox.limit}: framing is lost",
                 RINVCMDLEN, get_u32(at))
+            self.inbox.start = self.inbox.end = 0
         return 0
 
     cdef int response(self, const uint8_t* at, Py_ssize_t length, Header* header) except -1:
@@ -416,23 +447,30 @@ cdef class Exchange:
                 self.unknown += 1
             return 0
         if header.command_id == GENERIC_NACK:
+            if header.command_status == 0:  # says nothing, and least of all that the request was accepted
+                return self.other(at, length, None)
             if slot.command_id != self.pushed_id:
                 return self.other(at, length, self.release(slot))
-            self.other(at, length, None)
+            self.other(at, length, self)
         elif command_id != slot.command_id:
             self.mismatched += 1
             return 0
         elif command_id != self.pushed_id:
+            if header.command_status == 0 and command_id in (BIND_RECEIVER, BIND_TRANSCEIVER):
+                self.receives = True  # what follows in the same read may be deliver_sm already
             return self.other(at, length, self.release(slot))
         get_submit_sm_resp(at, length, &resp)
-        if resp.broken or header.command_id == GENERIC_NACK:
+        if header.command_id == GENERIC_NACK:
             resp.message_id.length = -1
-            self.malformed += resp.broken
+        elif resp.broken:
+            resp.message_id.length = -1
+            self.malformed += 1
         if slot.expired:
             self.late += 1
             self.late_answers.append((self.release(slot), resp.command_status, octets(&resp.message_id)))
             return 0
         self.answered += 1
+        self.answered_ns = self.heard_ns
         self.handles.append(self.release(slot))
         self.statuses.append(resp.command_status)
         self.message_ids.append(octets(&resp.message_id))
@@ -493,7 +531,8 @@ cdef class Exchange:
         return taken
 
     def take_others(self):
-        """Return [(Pdu or Recoverable, handle or None)]: all other PDUs, answers with the handle of `ask`."""
+        """Return [(Pdu or Recoverable, handle)]: all other PDUs, answers with the handle of `ask`, others with
+        None; a generic_nack that failed something pushed (see `take_answers`) with this exchange."""
         taken = self.others
         if taken:
             self.others = []
@@ -515,6 +554,7 @@ cdef class Exchange:
             given_up.append((slot.command_id, <object>slot.handle))
             self.unlink(slot)
             slot.expired = True
+            self.stragglers += 1
             slot = self.oldest
         return given_up
 
@@ -527,7 +567,7 @@ cdef class Exchange:
         """
         cdef Slot* slot = self.oldest
         cdef uint32_t index
-        cdef uint64_t gone = self.octets_taken - unsent
+        cdef uint64_t gone = self.octets_taken - min(max(unsent, 0), <int64_t>self.octets_taken)
         cdef list unanswered = [], kept = []
         while slot != NULL:
             if slot.command_id == self.pushed_id:

@@ -22,12 +22,12 @@ LAYERS: dict[int, tuple[str, ...]] = {
     1: ("model", "config", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.queue", "carrier.schedule",
-        "carrier.retry", "smpp.session", "smpp.dialect", "smpp.receipt_text", "smpp.time",
-        "smpp.address", "smpp.flags",
-        "smpp.data_coding", "smpp.rate",
-        "store.records"),
+        "carrier.retry", "smpp.session", "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags",
+        "smpp.data_coding", "smpp.rate", "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff",
+        "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
-    3: ("smpp.connection", "smpp.pool", "store", "ingest", "outcomes"),
+    3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
+        "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "pipeline", "simulator"),
     # 5: who puts it all together.
@@ -38,9 +38,10 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors")}
+UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding")}
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
-one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError."""
+one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
+long messages are joined by the encoder library."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""

@@ -38,9 +38,12 @@ cdef class Exchange:
     cdef uint64_t octets_taken
     cdef readonly int window
     cdef readonly int in_flight
+    cdef uint32_t asked                 # unanswered requests beside the window
+    cdef uint32_t stragglers            # given up, their slots kept
     cdef public bint receives
     cdef readonly int64_t heard_ns
     cdef readonly int64_t said_ns
+    cdef readonly int64_t answered_ns
     cdef readonly uint64_t octets_in
     cdef readonly uint64_t pushed
     cdef readonly uint64_t answered
@@ -55,7 +58,7 @@ cdef class Exchange:
     cdef list handles, statuses, message_ids, late_answers, coming, others
 
     cdef Slot* find(self, uint32_t sequence_number) noexcept
-    cdef Slot* register(self, uint32_t command_id, object handle, int64_t now_ns) except NULL
+    cdef Slot* register(self, uint32_t command_id, object handle, int64_t now_ns)
     cdef object release(self, Slot* slot)
     cdef int response(self, const uint8_t* at, Py_ssize_t length, Header* header) except -1
     cdef int request(self, const uint8_t* at, Py_ssize_t length, Header* header) except -1

@@ -37,6 +37,7 @@ from dispatcher.smpp.session import (
 
 _FIRST_TIMERS = Timers(session_init_ms=60_000, enquire_link_ms=0, response_ms=0)
 _PACE_S = 0.05
+ENQUIRY_SEQUENCE = 0x6000_0000
 _REFUSALS = {
     Command.QUERY_SM: CommandStatus.ESME_RQUERYFAIL,
     Command.CANCEL_SM: CommandStatus.ESME_RCANCELFAIL,
@@ -309,9 +310,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def enquire(self, number: int) -> None:
         """Ask so often whether the ESME is alive."""
-        for _ in range(number):
-            self._exchange.ask(Command.ENQUIRE_LINK, None, time.monotonic_ns())
-        self.flush_soon()
+        numbers = range(ENQUIRY_SEQUENCE, ENQUIRY_SEQUENCE + number)  # past the session, which has room for few
+        enquiries = [struct.pack(">IIII", 16, Command.ENQUIRE_LINK, 0, each) for each in numbers]
+        self.push_anywhere(b"".join(enquiries))
 
     def unbind(self) -> None:
         """Ask to unbind."""

@@ -14,20 +14,57 @@ Law: what a peer sends never raises. It gives an event, an answer on the wire, o
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal
 
 from dispatcher._ext.pdu import Pdu
 from dispatcher._ext.session import Exchange
 from dispatcher.errors import LocalProtocolError, Recoverable
-from dispatcher.smpp.constants import (
-    COMMAND_LENGTH_MAX,
-    INTERFACE_VERSION,
-    RESPONSE_BIT,
-    Command,
-    CommandStatus,
+from dispatcher.smpp.constants import COMMAND_LENGTH_MAX, RESPONSE_BIT, Command, CommandStatus
+from dispatcher.smpp.events import (
+    DEFAULT_TIMERS,
+    Bind,
+    BindRefused,
+    BindRequest,
+    Bound,
+    Event,
+    Failed,
+    Lapsed,
+    Malformed,
+    Nacked,
+    Request,
+    Response,
+    Timers,
+    Unanswered,
+    Unbound,
 )
 
+__all__ = [
+    "BIND_STATES",
+    "BOUND",
+    "DEFAULT_TIMERS",
+    "Bind",
+    "BindRefused",
+    "BindRequest",
+    "Bound",
+    "Event",
+    "Failed",
+    "Lapsed",
+    "Malformed",
+    "Nacked",
+    "Request",
+    "Response",
+    "Session",
+    "State",
+    "Timers",
+    "Unanswered",
+    "Unbound",
+]
+
 NANOSECONDS_PER_MS: Final = 1_000_000
+
+
+ENQUIRIES_MISSED_MAX: Final = 2
+"""Enquiries that a peer may leave unanswered, one after the other, while it is heard otherwise."""
 
 
 class State(Enum):
@@ -40,6 +77,13 @@ class State(Enum):
     BOUND_TRX = "bound_trx"
     UNBINDING = "unbinding"
     CLOSED = "closed"
+
+
+class _Asked(Enum):
+    """The handles of our own requests; that of a bind is the State that it leads to."""
+
+    ENQUIRE_LINK = "enquire_link"
+    UNBIND = "unbind"
 
 
 BIND_STATES: Final = {
@@ -56,7 +100,7 @@ _LIVE: Final = BOUND | {State.UNBINDING}
 _ANY: Final = {Command.UNBIND: BOUND | {State.BINDING, State.UNBINDING}}
 ESME_MAY_GET: Final[dict[int, frozenset[State]]] = _ANY | {
     Command.OUTBIND: frozenset({State.OPEN}),
-    Command.DELIVER_SM: _RECEIVING,
+    Command.DELIVER_SM: _RECEIVING | {State.UNBINDING},
     Command.DATA_SM: _RECEIVING,
     Command.ALERT_NOTIFICATION: _RECEIVING,
 }
@@ -77,121 +121,6 @@ SMSC_MAY_GET: Final[dict[int, frozenset[State]]] = (
 )
 
 
-class Timers(NamedTuple):
-    """Every timer of a session, in milliseconds; 0 turns one off."""
-
-    session_init_ms: int = 10_000
-    """Connected but not bound for so long: give up."""
-    response_ms: int = 30_000
-    """A request unanswered for so long has an unknown outcome."""
-    enquire_link_ms: int = 30_000
-    """Silence both ways for so long: ask whether the peer is alive. Some carriers forbid under 10 s."""
-    enquire_response_ms: int = 15_000
-    """An enquire_link unanswered for so long: the peer is dead."""
-    inactivity_ms: int = 0
-    """As SMSC: no request of the peer for so long: unbind it."""
-    partial_pdu_ms: int = 30_000
-    """A PDU begun but not completed for so long: the peer is broken."""
-    unbind_ms: int = 5_000
-    """An unbind unanswered for so long: close all the same."""
-
-
-DEFAULT_TIMERS: Final = Timers()
-
-
-class Bind(NamedTuple):
-    """What a bind says (SMPP 3.4, 4.1). Sizes are checked when sent: system_id 15, password 8 octets."""
-
-    system_id: bytes
-    password: bytes = b""
-    system_type: bytes = b""
-    command_id: int = Command.BIND_TRANSCEIVER
-    interface_version: int = INTERFACE_VERSION
-    addr_ton: int = 0
-    addr_npi: int = 0
-    address_range: bytes = b""
-
-
-# ---- events: what a caller must know; answers and incoming PDUs are taken from the exchange in batches ----
-
-
-class Bound(NamedTuple):
-    """The bind was accepted; `response` is the bind response (as SMSC: the bind request)."""
-
-    response: Pdu
-
-
-class BindRefused(NamedTuple):
-    """The bind was refused; the peer will close, or we should."""
-
-    command_status: int
-
-
-class BindRequest(NamedTuple):
-    """As SMSC: the peer wants to bind. Answer with `accept` or `refuse`."""
-
-    request: Pdu
-
-
-class Request(NamedTuple):
-    """A request other than deliver_sm (as SMSC: submit_sm), allowed here; answer with `exchange.say`."""
-
-    request: Pdu
-
-
-class Response(NamedTuple):
-    """The answer to a request made with `exchange.ask`, with the handle given then."""
-
-    response: Pdu
-    handle: object
-
-
-class Unanswered(NamedTuple):
-    """These pushed requests ran out of time: their outcome is unknown. The session goes on, for now."""
-
-    handles: list[object]
-
-
-class Nacked(NamedTuple):
-    """A generic_nack. With a request of ours, that request failed; without, the peer lost track: recycle."""
-
-    command_status: int
-    sequence_number: int
-
-
-class Malformed(NamedTuple):
-    """A PDU that could not be read, its frame intact. The negative response is on its way."""
-
-    error: Recoverable
-
-
-class Unbound(NamedTuple):
-    """The session is over politely: close the connection."""
-
-    by_peer: bool
-
-
-class Failed(NamedTuple):
-    """The session is over: close the connection. `reason` is one of a few words, for metrics."""
-
-    reason: Literal["bind_timeout", "dead", "framing_lost", "partial_pdu", "unbind_timeout", "inactive"]
-    detail: str = ""
-
-
-Event: TypeAlias = (
-    Bound
-    | BindRefused
-    | BindRequest
-    | Request
-    | Response
-    | Unanswered
-    | Nacked
-    | Malformed
-    | Unbound
-    | Failed
-)
-
-
 class Session:
     """One session. `exchange` is the hot part: push, answer and the take_ functions are called on it."""
 
@@ -202,9 +131,10 @@ class Session:
         window: int = 10,
         timers: Timers = DEFAULT_TIMERS,
         limit: int = COMMAND_LENGTH_MAX,
+        sequence_number: int = 1,
         now_ns: int,
     ) -> None:
-        self.exchange = Exchange(window=window, smsc=smsc, limit=limit)
+        self.exchange = Exchange(window=window, smsc=smsc, limit=limit, sequence_number=sequence_number)
         self.state = State.OPEN
         self.timers = timers
         self._smsc = smsc
@@ -212,8 +142,10 @@ class Session:
         """When the state was entered."""
         self._asked_ns = -1
         """When the enquire_link in flight was sent; -1: none is."""
+        self._missed = 0
+        """Enquiries unanswered since the last answered one."""
         self._partial = (-1, -1)
-        """octets_in and the time when a PDU was first seen unfinished."""
+        """Where in the stream the unfinished PDU begins, and when it was first seen."""
 
     def __repr__(self) -> str:
         role = "SMSC" if self._smsc else "ESME"
@@ -248,13 +180,13 @@ class Session:
     def unbind(self, now_ns: int) -> None:
         """Ask to unbind; nothing is pushed any more, answers are still taken. Unbound follows."""
         if self.state in BOUND:
-            self.exchange.ask(Command.UNBIND, None, now_ns)
+            self.exchange.ask(Command.UNBIND, _Asked.UNBIND, now_ns)
             self._enter(State.UNBINDING, now_ns)
 
     def enquire(self, now_ns: int) -> None:
         """Ask whether the peer is alive, if not asked already."""
         if self._asked_ns < 0:
-            self.exchange.ask(Command.ENQUIRE_LINK, None, now_ns)
+            self.exchange.ask(Command.ENQUIRE_LINK, _Asked.ENQUIRE_LINK, now_ns)
             self._asked_ns = now_ns
 
     @property
@@ -271,45 +203,50 @@ class Session:
 
     def react(self, now_ns: int) -> list[Event]:
         """Return what the octets fed since the last call mean; call it after every read."""
-        events = [
-            event for pdu, handle in self.exchange.take_others() for event in self._other(pdu, handle, now_ns)
-        ]
-        if self.exchange.lost is not None and self.state is not State.CLOSED:
-            self.exchange.say(Pdu(Command.GENERIC_NACK, 0, self.exchange.lost.command_status))
-            events.append(Failed("framing_lost", str(self.exchange.lost)))
+        exchange = self.exchange
+        others = exchange.take_others()
+        events = [event for pdu, handle in others for event in self._other(pdu, handle, now_ns)]
+        if exchange.pending and self._partial[0] != exchange.octets_in - exchange.pending:
+            self._partial = (exchange.octets_in - exchange.pending, now_ns)
+        if exchange.lost is not None and self.state is not State.CLOSED:
+            exchange.say(Pdu(Command.GENERIC_NACK, 0, exchange.lost.command_status))
+            events.append(Failed("framing_lost", str(exchange.lost)))
             self._enter(State.CLOSED, now_ns)
         return events
 
     def _other(self, pdu: Pdu | Recoverable, handle: object, now_ns: int) -> Iterator[Event]:
         if isinstance(pdu, Recoverable):
             yield Malformed(pdu)
+            if pdu.partial is not None and pdu.partial.is_response:  # broken, and an answer all the same
+                yield from self._response(pdu.partial, handle, now_ns)
         elif pdu.command_id == Command.GENERIC_NACK:
-            yield Nacked(pdu.command_status, pdu.sequence_number)
-            if isinstance(handle, State):  # the bind itself was not understood
-                yield BindRefused(pdu.command_status)
+            ours = handle is not None
+            yield Nacked(pdu.command_status, pdu.sequence_number, ours)
+            if ours and handle is not self.exchange:  # it fails a request of `ask`
+                yield from self._response(pdu, handle, now_ns)
         elif pdu.is_response:
             yield from self._response(pdu, handle, now_ns)
         else:
             yield from self._request(pdu, now_ns)
 
     def _response(self, pdu: Pdu, handle: object, now_ns: int) -> Iterator[Event]:
-        match pdu.command_id & ~RESPONSE_BIT:
-            case Command.BIND_TRANSMITTER | Command.BIND_RECEIVER | Command.BIND_TRANSCEIVER:
-                if self.state is not State.BINDING:
-                    return
-                if pdu.command_status == CommandStatus.ESME_ROK and isinstance(handle, State):
-                    self._enter(handle, now_ns)
-                    yield Bound(pdu)
-                else:
-                    self._enter(State.OPEN, now_ns)
-                    yield BindRefused(pdu.command_status)
-            case Command.ENQUIRE_LINK:
-                self._asked_ns = -1
-            case Command.UNBIND:
+        if isinstance(handle, State):
+            if self.state is not State.BINDING:
+                return
+            if pdu.command_status == CommandStatus.ESME_ROK:
+                self._enter(handle, now_ns)
+                yield Bound(pdu)
+            else:
+                self._enter(State.OPEN, now_ns)
+                yield BindRefused(pdu.command_status)
+        elif handle is _Asked.ENQUIRE_LINK:  # whatever it says, it is a sign of life
+            self._asked_ns, self._missed = -1, 0
+        elif handle is _Asked.UNBIND:
+            if self.state is not State.CLOSED:
                 self._enter(State.CLOSED, now_ns)
                 yield Unbound(by_peer=False)
-            case _:
-                yield Response(pdu, handle)
+        else:
+            yield Response(pdu, handle)
 
     def _request(self, pdu: Pdu, now_ns: int) -> Iterator[Event]:
         allowed = (SMSC_MAY_GET if self._smsc else ESME_MAY_GET).get(pdu.command_id)
@@ -344,12 +281,12 @@ class Session:
         if self.state is State.UNBINDING and self._due(self._since_ns, timers.unbind_ms, now_ns):
             return [self._fail("unbind_timeout", now_ns)]
         if self._asked_ns >= 0 and self._due(self._asked_ns, timers.enquire_response_ms, now_ns):
-            return [self._fail("dead", now_ns)]
-        if exchange.pending:
-            if self._partial[0] != exchange.octets_in - exchange.pending:
-                self._partial = (exchange.octets_in - exchange.pending, now_ns)
-            elif self._due(self._partial[1], timers.partial_pdu_ms, now_ns):
-                return [self._fail("partial_pdu", now_ns)]
+            self._missed += 1
+            if exchange.heard_ns <= self._asked_ns or self._missed >= ENQUIRIES_MISSED_MAX:
+                return [self._fail("dead", now_ns)]
+            self._asked_ns = -1
+        if exchange.pending and self._due(self._partial[1], timers.partial_pdu_ms, now_ns):
+            return [self._fail("partial_pdu", now_ns)]
         if self._smsc and self._due(max(exchange.heard_ns, self._since_ns), timers.inactivity_ms, now_ns):
             return [self._fail("inactive", now_ns)]
         events: list[Event] = []
@@ -359,6 +296,11 @@ class Session:
             handles = [handle for command_id, handle in given_up if command_id == pushed]
             if handles:
                 events.append(Unanswered(handles))
+            events += [
+                Lapsed(command_id, handle)
+                for command_id, handle in given_up
+                if command_id != pushed and not isinstance(handle, State | _Asked)
+            ]
         idle_since = max(exchange.heard_ns, exchange.said_ns, self._since_ns)
         if self.state in BOUND and self._due(idle_since, timers.enquire_link_ms, now_ns):
             self.enquire(now_ns)
@@ -373,8 +315,8 @@ class Session:
             (self._since_ns, timers.session_init_ms, self.state in (State.OPEN, State.BINDING)),
             (self._since_ns, timers.unbind_ms, self.state is State.UNBINDING),
             (self._asked_ns, timers.enquire_response_ms, self._asked_ns >= 0),
-            (exchange.heard_ns, timers.partial_pdu_ms, exchange.pending > 0),
-            (idle_since, timers.inactivity_ms, self._smsc and self.state in BOUND),
+            (self._partial[1], timers.partial_pdu_ms, exchange.pending > 0),
+            (max(exchange.heard_ns, self._since_ns), timers.inactivity_ms, self._smsc),
             (exchange.oldest_ns, timers.response_ms, exchange.oldest_ns >= 0),
             (idle_since, timers.enquire_link_ms, self.state in BOUND and self._asked_ns < 0),
         ]
@@ -402,4 +344,5 @@ class Session:
     def _enter(self, state: State, now_ns: int) -> None:
         self.state = state
         self._since_ns = now_ns
-        self.exchange.receives = state in (_TRANSMITTING if self._smsc else _RECEIVING)
+        if state is not State.UNBINDING:  # until it is answered, the peer may go on
+            self.exchange.receives = state in (_TRANSMITTING if self._smsc else _RECEIVING)
