@@ -20,7 +20,15 @@ from dispatcher.simulator.account import Account, Answers
 from dispatcher.simulator.agenda import Agenda
 from dispatcher.simulator.behaviour import NANOSECONDS_PER_MS, Rule
 from dispatcher.simulator.mischief import Act
-from dispatcher.simulator.stage import Stage, Told, told_receipt, told_receipts, told_response, without
+from dispatcher.simulator.stage import (
+    Stage,
+    Told,
+    enquiries,
+    told_receipt,
+    told_receipts,
+    told_response,
+    without,
+)
 from dispatcher.simulator.wire import Record, Wire
 from dispatcher.smpp.constants import Command, CommandStatus
 from dispatcher.smpp.session import (
@@ -37,7 +45,6 @@ from dispatcher.smpp.session import (
 
 _FIRST_TIMERS = Timers(session_init_ms=60_000, enquire_link_ms=0, response_ms=0)
 _PACE_S = 0.05
-ENQUIRY_SEQUENCE = 0x6000_0000
 _REFUSALS = {
     Command.QUERY_SM: CommandStatus.ESME_RQUERYFAIL,
     Command.CANCEL_SM: CommandStatus.ESME_RCANCELFAIL,
@@ -310,7 +317,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def enquire(self, number: int) -> None:
         """Ask so often whether the ESME is alive."""
-        numbers = range(ENQUIRY_SEQUENCE, ENQUIRY_SEQUENCE + number)  # past the session, which has room for few
+        numbers = range(
+            ENQUIRY_SEQUENCE, ENQUIRY_SEQUENCE + number
+        )  # past the session, which has room for few
         enquiries = [struct.pack(">IIII", 16, Command.ENQUIRE_LINK, 0, each) for each in numbers]
         self.push_anywhere(b"".join(enquiries))
 

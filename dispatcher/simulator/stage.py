@@ -94,3 +94,10 @@ def without(octets: bytes, command_id: int) -> bytes:
             kept.append(octets[at : at + length])
         at += length
     return b"".join(kept)
+
+
+def enquiries(number: int) -> bytes:
+    """Return so many enquire_link, numbered as nothing else is."""
+    first = 0x6000_0000
+    frames = [struct.pack(">IIII", 16, Command.ENQUIRE_LINK, 0, first + each) for each in range(number)]
+    return b"".join(frames)
