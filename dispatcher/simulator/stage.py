@@ -73,8 +73,7 @@ def told_response(account: Account, sequence_number: int, copy: Copy | None, oct
 
 def told_receipts(account: Account, receipts: list[Receipt]) -> None:
     """Take a batch that was written as it was made."""
-    states = [receipt.state for receipt in receipts]
-    account.ledger.delivered(account.name, states, [receipt.record for receipt in receipts])
+    account.ledger.delivered(account.name, receipts)
 
 
 def told_receipt(account: Account, receipt: Receipt, octets: bytes) -> None:
