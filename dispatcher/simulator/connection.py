@@ -20,7 +20,16 @@ from dispatcher.simulator.account import Account, Answers
 from dispatcher.simulator.agenda import Agenda
 from dispatcher.simulator.behaviour import NANOSECONDS_PER_MS, Rule
 from dispatcher.simulator.mischief import Act
-from dispatcher.simulator.stage import Stage, Told, told_receipt, told_receipts, told_response, without
+from dispatcher.simulator.post import next_batch
+from dispatcher.simulator.stage import (
+    Stage,
+    Told,
+    enquiries,
+    told_receipt,
+    told_receipts,
+    told_response,
+    without,
+)
 from dispatcher.simulator.wire import Record, Wire
 from dispatcher.smpp.constants import Command, CommandStatus
 from dispatcher.smpp.session import (
@@ -153,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
             if late:
                 handles = handles + [handle for handle, _, _ in late]
                 statuses = statuses + [status for _, status, _ in late]
-            account.ledger.acknowledged(account.name, statuses, [receipt.record for receipt in handles])
+            account.ledger.acknowledged(account.name, statuses, handles)
             if statuses.count(0) < len(statuses):
                 refused = [receipt for receipt, status in zip(handles, statuses, strict=True) if status]
                 account.post.again(refused, self, wait=True)
@@ -286,11 +295,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         room = min(self._exchange.room, account.behaviour.receipts.window - self._exchange.in_flight)
         while self.outbound and room > 0:
-            batch: list[Receipt] = []
-            while self.outbound and len(batch) < room and not (batch and self.outbound[0].rules):
-                batch.append(self.outbound.popleft())
-                if batch[-1].rules:
-                    break
+            batch = next_batch(self.outbound, room)
             room -= len(batch)
             rules = batch[-1].rules
             if rules:
@@ -309,9 +314,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def enquire(self, number: int) -> None:
         """Ask so often whether the ESME is alive."""
-        for _ in range(number):
-            self._exchange.ask(Command.ENQUIRE_LINK, None, time.monotonic_ns())
-        self.flush_soon()
+        self.push_anywhere(enquiries(number))  # past the session, which has room for few
 
     def unbind(self) -> None:
         """Ask to unbind."""

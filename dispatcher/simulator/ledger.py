@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from dispatcher._ext.session import Incoming
+from dispatcher._ext.smsc import Receipt
 from dispatcher.encoding.udh import split_header
 from dispatcher.smpp.constants import DataCoding, EsmClass
 
@@ -163,23 +164,21 @@ class Ledger:
         for copy in copies or ():
             copy.statuses += (status,)
 
-    def delivered(self, account: str, states: Sequence[int], copies: Iterable[Copy | None]) -> None:
-        """So many receipts (or messages) are on the wire."""
-        receipts = self.of(account).receipts
-        for state in set(states):
-            receipts[state] = receipts.get(state, 0) + states.count(state)
-        for copy, state in zip(copies, states, strict=True):
-            if copy is not None:
-                copy.receipts += (state,)
+    def delivered(self, account: str, receipts: Sequence[Receipt]) -> None:
+        """These receipts (or messages) are on the wire."""
+        _count(self.of(account).receipts, [receipt.state for receipt in receipts])
+        if self.mode == "tokens":
+            for receipt in receipts:
+                if receipt.record is not None:
+                    receipt.record.receipts += (receipt.state,)
 
-    def acknowledged(self, account: str, statuses: Sequence[int], copies: Iterable[Copy | None]) -> None:
-        """So many receipts were answered."""
-        totals = self.of(account).acknowledged
-        for status in set(statuses):
-            totals[status] = totals.get(status, 0) + statuses.count(status)
-        for copy, status in zip(copies, statuses, strict=True):
-            if copy is not None:
-                copy.acknowledged += (status,)
+    def acknowledged(self, account: str, statuses: Sequence[int], receipts: Sequence[Receipt]) -> None:
+        """These receipts were answered so."""
+        _count(self.of(account).acknowledged, statuses)
+        if self.mode == "tokens":
+            for receipt, status in zip(receipts, statuses, strict=True):
+                if receipt.record is not None:
+                    receipt.record.acknowledged += (status,)
 
     # ---- tokens ----
 
@@ -280,6 +279,11 @@ class Ledger:
     def json(self, token: str | None = None) -> bytes:
         """Return `plain` as JSON."""
         return msgspec.json.encode(self.plain(token))
+
+
+def _count(totals: dict[int, int], numbers: Sequence[int]) -> None:
+    for number in set(numbers):
+        totals[number] = totals.get(number, 0) + numbers.count(number)
 
 
 def _sar(pdu: Incoming) -> tuple[int, int, int] | None:

@@ -141,3 +141,13 @@ class Post:
             return receipts
         self._account.ledger.of(self._account.name).dropped += len(receipts) - max(0, room)
         return receipts[: max(0, room)]
+
+
+def next_batch(outbound: deque[Receipt], room: int) -> list[Receipt]:
+    """Take the next receipts of a bind; one that is to be treated badly comes alone."""
+    batch = [outbound.popleft() for _ in range(min(room, len(outbound)))]
+    if any([receipt.rules for receipt in batch]):  # noqa: C419 - a list is faster, and this is every receipt
+        first = 1 if batch[0].rules else next(at for at, receipt in enumerate(batch) if receipt.rules)
+        outbound.extendleft(reversed(batch[first:]))
+        del batch[first:]
+    return batch

@@ -73,8 +73,7 @@ def told_response(account: Account, sequence_number: int, copy: Copy | None, oct
 
 def told_receipts(account: Account, receipts: list[Receipt]) -> None:
     """Take a batch that was written as it was made."""
-    states = [receipt.state for receipt in receipts]
-    account.ledger.delivered(account.name, states, [receipt.record for receipt in receipts])
+    account.ledger.delivered(account.name, receipts)
 
 
 def told_receipt(account: Account, receipt: Receipt, octets: bytes) -> None:
@@ -94,3 +93,10 @@ def without(octets: bytes, command_id: int) -> bytes:
             kept.append(octets[at : at + length])
         at += length
     return b"".join(kept)
+
+
+def enquiries(number: int) -> bytes:
+    """Return so many enquire_link, numbered as nothing else is."""
+    first = 0x6000_0000
+    frames = [struct.pack(">IIII", 16, Command.ENQUIRE_LINK, 0, first + each) for each in range(number)]
+    return b"".join(frames)

@@ -330,6 +330,10 @@ def test_slow_octets() -> None:
             with pytest.raises(TimeoutError):
                 await esme.read(0.05)
             await until(lambda: smsc.ledger.of("bank").responses == {0: 1})
+            for _ in range(20):
+                esme.submit(b"t")
+            await asyncio.sleep(0.2)
+            assert smsc.ledger.of("bank").submits < 5
 
     run(scenario())
 

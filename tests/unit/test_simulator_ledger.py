@@ -6,6 +6,7 @@ import pytest
 
 from dispatcher._ext.pdu import SubmitTemplate
 from dispatcher._ext.session import Exchange, Incoming
+from dispatcher._ext.smsc import Receipt
 from dispatcher.simulator.ledger import Copy, Ledger
 
 
@@ -116,8 +117,9 @@ def test_totals_and_json() -> None:
     copies[0].message_id = b"0001"
     ledger.responded("bank", 0, 1, copies[:1])
     ledger.responded("bank", 0x58, 1, copies[1:])
-    ledger.delivered("bank", [2, 2, 5], [copies[0], copies[0], None])
-    ledger.acknowledged("bank", [0, 0x64], [copies[0], copies[0]])
+    receipts = [Receipt(b"", copies[0], 2), Receipt(b"", copies[0], 2), Receipt(b"", None, 5)]
+    ledger.delivered("bank", receipts)
+    ledger.acknowledged("bank", [0, 0x64], receipts[:2])
     totals = ledger.of("bank")
     assert (totals.submits, totals.responses, totals.accepted) == (2, {0: 1, 0x58: 1}, 1)
     assert (totals.receipts, totals.acknowledged) == ({2: 2, 5: 1}, {0: 1, 0x64: 1})
