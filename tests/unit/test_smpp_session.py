@@ -238,7 +238,7 @@ def test_a_bind_response_with_another_number_binds_nothing() -> None:
     assert session.deadline_ns == 100 * MS
     assert session.poll(100 * MS - 1) == []
     assert session.poll(100 * MS) == [Failed("bind_timeout")]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 def test_a_nack_refuses_the_bind() -> None:
@@ -273,7 +273,7 @@ def test_unbinding_politely(smsc: bool) -> None:
     assert session.state is State.UNBINDING
     events = heard(session, encode(Pdu(Command.UNBIND_RESP, number)))
     assert events == [Unbound(by_peer=False)]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     other = in_state(State.BOUND_TRX, smsc, timers=Timers(unbind_ms=50))
     other.unbind(7)
     assert other.deadline_ns == 50 * MS + 7
@@ -453,3 +453,8 @@ def test_the_repr_tells_an_operator_what_matters() -> None:
     session = in_state(State.BOUND_TRX)
     session.exchange.push([1], [FRAME], 0, 0)
     assert repr(session).startswith("<Session ESME bound_trx <Exchange 1/10 in flight, 1 pushed, 0 answered")
+
+
+def state_of(session: Session) -> State:
+    """Return the state: asked anew, where a type checker believes the last assertion."""
+    return session.state
