@@ -375,10 +375,6 @@ class Connection(asyncio.BufferedProtocol):
         self.stalled = self.muted = self.half_open = self.stopped_reading = False
         self.pace()
 
-    def resume_for_close(self) -> None:
-        """Thaw the wire, so that closing can be seen by a peer."""
-        self.wire.pace(False, 0)
-
     def abort(self) -> None:
         """Close at once, whatever has not left."""
         self._transport.abort()

@@ -151,7 +151,7 @@ class Simulator:
         if self.control is not None:
             await self.control.stop()
         for connection in list(self.connections):
-            connection.resume_for_close()
+            connection.wire.pace(False, 0)  # thawed, so that a peer sees the close
             connection.wire.close()
         for _ in range(20):  # let transports say their last: connection_lost comes in a later turn
             if not self.connections:

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import time
 from typing import Any
 
 import pytest
@@ -506,7 +507,9 @@ def test_binds_are_not_answered() -> None:
                     await esme.bind()
             smsc.account("bank").change(bind={"silent": False, "latency_ms": 50})
             async with Esme(smsc.port) as other:
+                began = time.monotonic()
                 assert (await other.bind()).status == 0
+                assert time.monotonic() - began >= 0.05
 
     run(scenario())
 

@@ -358,11 +358,12 @@ def test_receipts_survive_their_bind() -> None:
 
 
 def test_the_window_of_receipts() -> None:
-    """No more than `window` receipts stand unanswered."""
+    """No more than `window` receipts stand unanswered; a smaller one takes effect at once."""
 
     async def scenario() -> None:
-        async with Simulator(reporting(window=3)) as smsc, Esme(smsc.port) as esme:
+        async with Simulator(reporting(window=10)) as smsc, Esme(smsc.port) as esme:
             await esme.bind()
+            smsc.account("bank").change(receipts={"window": 3})
             for _ in range(10):
                 esme.submit(b"t")
             got = await esme.read_some(13)
