@@ -481,6 +481,17 @@ cdef object wrong_type(object text):
     return TypeError(f"text is a str, not {kind}{hint}")
 
 
+def cluster_start(str text not None, Py_ssize_t at):
+    """Return the last place at or before `at` that lies inside no grapheme cluster; 0 to len(text)."""
+    cdef const void* data = PyUnicode_DATA(text)
+    cdef int kind = kind_of(text)
+    if not 0 <= at <= PyUnicode_GET_LENGTH(text):
+        raise IndexError(f"{at} is outside the text")
+    while 0 < at < PyUnicode_GET_LENGTH(text) and not is_boundary(data, kind, 0, at):
+        at -= 1
+    return at
+
+
 # ---- the two functions that most callers use ----
 #
 # They live here because a call through a Python function costs as much as the encoding itself. What other

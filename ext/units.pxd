@@ -4,7 +4,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from ascii cimport ascii_septets
+from ascii cimport WORD, ascii_septets
 from text cimport char_t
 
 from dispatcher._ext.gsm7 cimport NOT_IN_TABLE
@@ -53,7 +53,7 @@ cdef inline Py_ssize_t fit_ascii(const uint8_t* cost, const uint8_t* s, Py_ssize
                                  Py_ssize_t* units) noexcept:
     """fit_septets for at least WORD characters of ASCII, in a table that is regular there."""
     cdef Py_ssize_t take = n if n < capacity else capacity
-    cdef Py_ssize_t total = ascii_septets(s, take)
+    cdef Py_ssize_t total = ascii_septets(s, take) if take >= WORD else -1
     if total < 0:
         return fit_septets(cost, s, n, capacity, units)
     while total > capacity:

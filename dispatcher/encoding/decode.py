@@ -32,7 +32,7 @@ def alphabet_of(data_coding: int, default: Received = "gsm7") -> Received:
         return default
     if data_coding < 0x10:
         return _SMPP.get(data_coding, "binary")
-    if data_coding < 0x40:  # general groups: bit 5 would say compressed, bits 3-2 the alphabet
+    if data_coding < 0x80:  # general groups: bit 5 would say compressed, bits 3-2 the alphabet
         return "binary" if data_coding & 0x20 else _GSM[data_coding >> 2 & 3]
     if data_coding >= 0xF0:
         return "binary" if data_coding & 0x04 else "gsm7"
@@ -49,28 +49,38 @@ def decode(
     default: Received = "gsm7",
     packed: bool = False,
     septets: int | None = None,
+    strip_cr: bool = False,
 ) -> str:
     """Return the text of one segment's user data; a header flagged in esm_class is taken off and obeyed.
 
     `packed` says that septets are packed; `septets` is their number (of the text alone) where the transport
-    tells it, else as many as fit. Unknown escapes show the plain character, lone surrogates stay, octets
-    that mean nothing become U+FFFD.
+    tells it, else as many as fit: then seven spare bits read as one more "@", unless `strip_cr` says that the
+    sender fills them with a CR, as USSD and "packed-cr" do. Unknown escapes show the plain character, lone
+    surrogates stay, octets that mean nothing become U+FFFD.
     """
     if not isinstance(user_data, bytes):
         raise TypeError(f"user_data is bytes, not {type(user_data).__name__}")
     header, body = split_header(user_data) if esm_class & UDHI else (None, user_data)
-    return text_of(body_octets(header, body, packed, septets), alphabet_of(data_coding, default), header)
+    alphabet = alphabet_of(data_coding, default)
+    octets = body_octets(header, body, packed and alphabet == "gsm7", septets, strip_cr)
+    return text_of(octets, alphabet, header)
 
 
 def body_octets(
-    header: UserDataHeader | None, body: bytes, packed: bool, septets: int | None = None
+    header: UserDataHeader | None,
+    body: bytes,
+    packed: bool,
+    septets: int | None = None,
+    strip_cr: bool = False,
 ) -> bytes:
     """Return the body with its septets, if packed, unpacked: then the bodies of segments can be joined."""
     if not packed:
         return body
     fill_bits = 0 if header is None else (7 - header.octets % 7) % 7
     held = max(0, (len(body) * 8 - fill_bits) // 7)
-    return unpack(body, None if septets is None else min(septets, held), fill_bits=fill_bits)
+    return unpack(
+        body, None if septets is None else min(septets, held), fill_bits=fill_bits, strip_cr=strip_cr
+    )
 
 
 def text_of(body: bytes, alphabet: Received, header: UserDataHeader | None) -> str:

@@ -7,7 +7,7 @@ suggestion is only ever that: nothing is replaced unless the caller takes it.
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple, TypeAlias, Unpack
 
-from dispatcher._ext.segment import Count, Encoder, Segmented
+from dispatcher._ext.segment import Count, Encoder, Segmented, cluster_start
 from dispatcher.encoding.options import Alphabet, Options, encoder
 from dispatcher.encoding.replace import (
     Change,
@@ -66,7 +66,7 @@ class Explanation(NamedTuple):
     units: int
     segments: int
     free: int
-    """Units still free before the text needs one segment more."""
+    """Units still free in this alphabet before the text needs one segment more."""
     costs: tuple[Cost, ...]
     """Every character in order; their units add up to `units`."""
     forced: tuple[Cost, ...]
@@ -193,6 +193,7 @@ def _shortened(compiled: Encoder, message: Segmented) -> Suggestion:
             fits = middle
         else:
             too_long = middle
+    fits = cluster_start(text, fits) or fits  # half an emoji is no saving
     count = compiled.count(text[:fits])
     return Suggestion(
         ("shorten",),

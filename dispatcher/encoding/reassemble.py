@@ -58,18 +58,24 @@ class _Piece(NamedTuple):
 
 
 def reassemble(
-    parts: Iterable[Part | bytes] | Segmented, *, default: Received = "gsm7", packed: bool = False
+    parts: Iterable[Part | bytes] | Segmented,
+    *,
+    default: Received = "gsm7",
+    packed: bool = False,
+    strip_cr: bool = False,
 ) -> Reassembled:
     """Return the message that the first part belongs to, and what was wrong with the rest.
 
     bytes stand for ``Part(user_data)``: GSM 7-bit with a header; of others say the data_coding. What
-    `segment` made can be given as it is. `default` and `packed` are as in `decode`.
+    `segment` made can be given as it is. `default`, `packed` and `strip_cr` are as in `decode`.
     A part that says nothing of other segments is a message of its own. Nothing here raises on any content.
     """
     if isinstance(parts, Segmented):
         coding, esm_class = parts.data_coding, parts.esm_class
         parts = [Part(each.user_data, coding, esm_class, each.sar) for each in parts.segments]
-    pieces = [_piece(Part(part) if isinstance(part, bytes) else part, default, packed) for part in parts]
+    pieces = [
+        _piece(Part(part) if isinstance(part, bytes) else part, default, packed, strip_cr) for part in parts
+    ]
     if not pieces:
         return Reassembled(None, None, 0, (), (), (), ())
     key = pieces[0].key
@@ -102,10 +108,10 @@ _ALONE = (0, 1, 0)
 _SAR_BITS = -16
 
 
-def _piece(part: Part, default: Received, packed: bool) -> _Piece:
+def _piece(part: Part, default: Received, packed: bool, strip_cr: bool) -> _Piece:
     header, body = split_header(part.user_data) if part.esm_class & UDHI else (None, part.user_data)
     alphabet = alphabet_of(part.data_coding, default)
-    octets = body_octets(header, body, packed and alphabet == "gsm7")
+    octets = body_octets(header, body, packed and alphabet == "gsm7", strip_cr=strip_cr)
     concatenation = header.concatenation if header else None
     if concatenation is not None:
         key = (concatenation.reference, concatenation.total, concatenation.reference_bits)

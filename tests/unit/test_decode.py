@@ -13,7 +13,8 @@ from tests import oracle
     [
         (0x00, "gsm7"), (0x01, "ascii"), (0x02, "binary"), (0x03, "latin1"), (0x04, "binary"),
         (0x06, "iso8859_5"), (0x07, "iso8859_8"), (0x08, "ucs2"), (0x0D, "binary"), (0x10, "gsm7"),
-        (0x11, "gsm7"), (0x14, "binary"), (0x18, "ucs2"), (0x1B, "ucs2"), (0x20, "binary"), (0x40, "binary"),
+        (0x11, "gsm7"), (0x14, "binary"), (0x18, "ucs2"), (0x1B, "ucs2"), (0x20, "binary"), (0x40, "gsm7"),
+        (0x48, "ucs2"), (0x60, "binary"), (0x80, "binary"),
         (0xC0, "gsm7"), (0xD8, "gsm7"), (0xE0, "ucs2"), (0xF0, "gsm7"), (0xF1, "gsm7"), (0xF4, "binary"),
     ],
 )  # fmt: skip
@@ -130,3 +131,12 @@ def test_ports_are_read() -> None:
     narrow, _ = split_header(b"\x04\x04\x02\x15\xb3")
     assert narrow is not None
     assert narrow.ports == (0x15, 0xB3)
+
+
+def test_only_septets_are_packed() -> None:
+    """Under `packed` UCS-2 stays what it is; the CR of the USSD rule is taken off on request."""
+    ucs2 = segment("Привет", packing="packed").segments[0].user_data
+    assert decode(ucs2, data_coding=8, packed=True) == "Привет"
+    padded = segment("1234567", packing="packed-cr").segments[0].user_data
+    assert decode(padded, packed=True, strip_cr=True) == "1234567"
+    assert decode(padded, packed=True) == "1234567\r"

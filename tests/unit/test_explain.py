@@ -100,3 +100,10 @@ def test_what_forced_ucs2_is_judged_by_the_tables_allowed() -> None:
     why = explain("ş漢", languages=("tr",))
     assert [cost.character for cost in why.forced] == ["漢"]
     assert explain("ş", languages=("tr",), allow=("ucs2", "gsm7")).forced == ()
+
+
+def test_shortening_leaves_no_half_of_an_emoji() -> None:
+    """The cut moves before the cluster it would divide."""
+    text = "я" * 60 + "a" * 70 + "👨\u200d👩\u200d👧\u200d👦" + "я" * 9
+    shorter = next(each for each in explain(text).suggestions if each.actions == ("shorten",))
+    assert shorter.text == "я" * 60 + "a" * 70
