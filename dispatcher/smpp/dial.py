@@ -89,7 +89,8 @@ async def dial(
     loop = asyncio.get_running_loop()
     timeout = timeout_ms / 1000
     try:
-        found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), timeout)
+        async with asyncio.timeout(timeout):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:  # a TimeoutError is one
         return NotReached("dns", f"{host}: {error or 'no answer in time'}")
     failed = NotReached("dns", f"{host} has no address")
@@ -98,7 +99,8 @@ async def dial(
         sock = socket.socket(family, kind, protocol)
         try:
             _set_options(sock, tcp_user_timeout_ms)
-            await asyncio.wait_for(loop.sock_connect(sock, address), timeout)
+            async with asyncio.timeout(timeout):
+                await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()
             failed = NotReached(_connect_trouble(error), "")
