@@ -108,7 +108,7 @@ async def dial(
             sock.close()
             raise
         else:
-            try:
+            try:  # from here on the socket is the transport's, which closes it
                 _, made = await loop.create_connection(
                     factory,
                     sock=sock,
@@ -117,12 +117,8 @@ async def dial(
                     ssl_handshake_timeout=timeout if context else None,
                 )
             except OSError as error:  # an SSLError is one
-                sock.close()
                 reason = tls_trouble(error) if context else _connect_trouble(error)
                 failed = NotReached(reason, "")
-            except BaseException:
-                sock.close()
-                raise
             else:
                 return made
         tried.append(f"{address[:2]}: {failed.reason}")

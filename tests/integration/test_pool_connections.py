@@ -354,7 +354,7 @@ def test_incoming_waits_for_its_acknowledgement(run: Run) -> None:
         link.write(deliver(9))
         await until(lambda: len(ledger.incoming) == 2)
         link.transport.abort()
-        await until(lambda: len(smsc.bound) == 1)
+        await until(lambda: link.lost and len(smsc.bound) == 1)
         source, incoming = ledger.incoming[1]
         assert not pool.acknowledge(source, incoming)
         await pool.close()
