@@ -135,9 +135,9 @@ class Connection(asyncio.BufferedProtocol):
     # ---- what the transport does ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport. At 0, it asks to pause as soon as the kernel does not take all of a write."""
+        """Take the transport: it asks to pause as soon as the kernel does not take all of a write."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=1, low=0)  # at 0, TLS would pause for ever
         if self.reason:
             self._transport.abort()
         else:
