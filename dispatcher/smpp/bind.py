@@ -65,8 +65,11 @@ class Hub(Protocol):
     def stable(self, bind: "Bind") -> None:
         """It has lasted."""
 
-    def down(self, bind: "Bind", reason: str, stable: bool, counted: Connection) -> None:
+    def down(self, bind: "Bind", reason: str, stable: bool) -> None:
         """It was bound and is no more."""
+
+    def closed(self, connection: Connection) -> None:
+        """A connection ended; its counters stand still now."""
 
     def answers(self, handles: list[Any], statuses: list[int], ids: list[bytes | None]) -> None:
         """Answers came."""
@@ -255,12 +258,13 @@ class Bind:
             timer.cancel()
         self._timers.clear()
         self._slow, self._malformed = None, 0
+        self._hub.closed(connection)
         if unanswered:
             self._hub.unanswered(unanswered)
         if unsent:
             self._hub.unsent(unsent)
         if was_bound:
-            self._hub.down(self, reason, self._stable, connection)
+            self._hub.down(self, reason, self._stable)
         else:
             self._settle(NotBound(Trouble.REFUSED, reason))
 

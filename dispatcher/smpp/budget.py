@@ -100,11 +100,14 @@ class Budget:
         self.reconnect.stable()
         self.alarms.clear(Alarm.UNSTABLE)
 
-    def down(self, bind: Bind, reason: str, stable: bool, counted: Connection) -> None:
+    def closed(self, connection: Connection) -> None:
+        """A connection ended; its counters stand still now."""
+        self.counted.update({name: getattr(connection.exchange, name) for name in COUNTERS})
+
+    def down(self, bind: Bind, reason: str, stable: bool) -> None:
         """It was bound and is no more."""
         now_ns = self._clock()
         self.closed_by[reason] += 1
-        self.counted.update({name: getattr(counted.exchange, name) for name in COUNTERS})
         if reason == "stuck":
             self.alarms.ring(Alarm.STUCK, f"bind {bind.number}: no answer to a whole window")
             self.reconnect.failed(Trouble.STUCK, now_ns)

@@ -135,9 +135,9 @@ class Connection(asyncio.BufferedProtocol):
     # ---- what the transport does ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport. At 0, it asks to pause as soon as the kernel does not take all of a write."""
+        """Take the transport: it asks to pause as soon as the kernel does not take all of a write."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=1, low=0)  # at 0, TLS would pause for ever
         if self.reason:
             self._transport.abort()
         else:
@@ -215,6 +215,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _poll(self) -> None:
         now_ns = self._clock()
+        oldest_ns, response_ms = self.exchange.oldest_ns, self.session.timers.response_ms
+        if self._paused_at >= 0 and response_ms and 0 <= oldest_ns <= now_ns - response_ms * 1_000_000:
+            # It does not read. Ended now, what never left is told from what went unanswered.
+            self.close("stuck", abort=True)
+            return
         if events := self.session.poll(now_ns):
             self._happened(events)
         if not self.reason:

@@ -89,7 +89,8 @@ async def dial(
     loop = asyncio.get_running_loop()
     timeout = timeout_ms / 1000
     try:
-        found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), timeout)
+        async with asyncio.timeout(timeout):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:  # a TimeoutError is one
         return NotReached("dns", f"{host}: {error or 'no answer in time'}")
     failed = NotReached("dns", f"{host} has no address")
@@ -98,7 +99,8 @@ async def dial(
         sock = socket.socket(family, kind, protocol)
         try:
             _set_options(sock, tcp_user_timeout_ms)
-            await asyncio.wait_for(loop.sock_connect(sock, address), timeout)
+            async with asyncio.timeout(timeout):
+                await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()
             failed = NotReached(_connect_trouble(error), "")
@@ -106,7 +108,7 @@ async def dial(
             sock.close()
             raise
         else:
-            try:
+            try:  # from here on the socket is the transport's, which closes it
                 _, made = await loop.create_connection(
                     factory,
                     sock=sock,
@@ -115,12 +117,8 @@ async def dial(
                     ssl_handshake_timeout=timeout if context else None,
                 )
             except OSError as error:  # an SSLError is one
-                sock.close()
                 reason = tls_trouble(error) if context else _connect_trouble(error)
                 failed = NotReached(reason, "")
-            except BaseException:
-                sock.close()
-                raise
             else:
                 return made
         tried.append(f"{address[:2]}: {failed.reason}")

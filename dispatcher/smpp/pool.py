@@ -51,6 +51,7 @@ class Pool:
         self._context: SSLContext | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._closing = False
         self._numbered = 0
         self._turn = 0
 
@@ -130,6 +131,7 @@ class Pool:
 
     async def close(self, limit_ms: int = 10_000) -> None:
         """Unbind politely: answers may come for half of the time, then unbind; cut what is left."""
+        self._closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -163,7 +165,7 @@ class Pool:
     async def _supervise(self) -> None:
         """Bring up what is down, one at a time; then renew what is of an older generation."""
         looked_ns = self._clock()
-        while True:
+        while not self._closing:
             now_ns = self._clock()
             if now_ns - looked_ns >= HOUSEKEEPING_NS:
                 looked_ns = now_ns
@@ -210,10 +212,11 @@ class Pool:
 
     async def _sleep(self, most_ns: int) -> None:
         """Wait until something happens."""
+        timer = asyncio.get_running_loop().call_later(most_ns / 1e9, self._wake.set)
         try:
-            await asyncio.wait_for(self._wake.wait(), most_ns / 1e9)
-        except TimeoutError:
-            return
+            await self._wake.wait()
+        finally:
+            timer.cancel()
         self._wake.clear()
 
     def _awake(self) -> None:
