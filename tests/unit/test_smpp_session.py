@@ -458,8 +458,3 @@ def test_the_repr_tells_an_operator_what_matters() -> None:
     session = in_state(State.BOUND_TRX)
     session.exchange.push([1], [FRAME], 0, 0)
     assert repr(session).startswith("<Session ESME bound_trx <Exchange 1/10 in flight, 1 pushed, 0 answered")
-
-
-def state_of(session: Session) -> State:
-    """Return the state: asked anew, where a type checker believes the last assertion."""
-    return session.state
