@@ -153,3 +153,29 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     client_ref: str | None = None
     key_hash: int = 0
     body_hash: int = 0
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """A message is in the journal: it will reach exactly one outcome.
+
+    `message_id` is a UUIDv7 in its usual text form. `is_repeated`: this was accepted before, and is the same one.
+    """
+
+    message_id: str
+    segments: int
+    client_ref: str | None = None
+    is_repeated: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """A request that cannot go; its neighbours are not concerned.
+
+    `code` is stable and for programs, `detail` for humans, without numbers or texts of the request; `field` names
+    the field at fault. `retry_after_ms` above 0: nothing is wrong with it, try again after that time.
+    """
+
+    code: str
+    detail: str
+    field: str = ""
+    client_ref: str | None = None
+    retry_after_ms: int = 0

@@ -1,0 +1,20 @@
+from typing import final
+
+@final
+class Keys:
+    """The last `capacity` (1 to 2**26) keys or more, at most twice as many; 48 octets each."""
+
+    def __new__(cls, capacity: int) -> Keys: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def forgotten_n(self) -> int: ...
+    def __len__(self) -> int: ...
+    def get(self, key: int) -> tuple[int, int] | None:
+        """Return (n, hash of the body), or None where the key is not known."""
+
+    def put(self, key: int, body: int, n: int) -> None:
+        """Remember a key; a known one gets the new values. `n` grows from call to call, from 1."""
+
+    def drop(self, key: int, n: int) -> None:
+        """Take back a `put`, where the message was not accepted after all."""

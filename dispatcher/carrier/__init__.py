@@ -1,0 +1,1 @@
+"""What one carrier needs: its profile, its queues, the retry table, and the lane that drives it."""
