@@ -1,1 +1,1 @@
-"""What one carrier needs: its profile, its queues, the retry table, and the lane that drives it."""
+"""Carriers: what each wants (profile), when it is tried again (retry), and what drives it."""
