@@ -156,15 +156,16 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """A message is in the journal: it will reach exactly one outcome.
+    """A message is in the journal: it will reach exactly one outcome. `is_repeated`: it was there before."""
 
-    `message_id` is a UUIDv7 in its usual text form. `is_repeated`: this was accepted before, and is the same one.
-    """
-
-    message_id: str
-    segments: int
-    client_ref: str | None = None
+    message: Message
     is_repeated: bool = False
+
+    @property
+    def message_id(self) -> str:
+        """The UUIDv7 in its usual form."""
+        digits = self.message.message_id.hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

@@ -2,34 +2,33 @@
 
 ::
 
-    accept(batch)      admission: validate, normalise, route, count  -> a Message, or a refusal of its own
-                       journal: one commit                           -> only now the caller is told
+    accept(batch)      admission: validate, normalise, route, encode  -> a Message, or a refusal of its own
+                       journal: one commit                            -> only now the caller is told
     queue              of its carrier and class: head in memory, tail in the journal
     lane               claim (committed), token, window, submit_sm
-    answered           book: SUBMITTED, awaits its receipt           | refused, unanswered: see aftermath.py
-    incoming           book: RECEIPTED, FINISHED                     -> deliver_sm_resp after the commit
-    tick               what waits for time: retries, deadlines, missing receipts
+    answered           book: SUBMITTED, awaits its receipt            | refused, unanswered: see aftermath.py
+    incoming           book: RECEIPTED, FINISHED                      -> deliver_sm_resp after the commit
 
 Everything moves in batches: a call, a read, a commit. What happens is written as events into one buffer; the buffer
 goes to the journal once a turn of the loop, and whoever waits for durability (`after_commit`) hears of it when the
-commit that holds its events has returned.
+commit that holds its events has returned. What waits for time is the business of aftermath.py.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from dispatcher._ext.book import Book, Submission
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission
+from dispatcher.admission import Admission, Batch
 from dispatcher.aftermath import Aftermath
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.errors import OverloadedError
-from dispatcher.model import Accepted, EventKind, Message, Outcome, Reason, Refused, SendRequest
+from dispatcher.model import Accepted, EventKind, Message, Refused, SendRequest
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
@@ -38,7 +37,243 @@ from dispatcher.store.records import EVENTS_STREAM, pack_messages, unpack_messag
 
 LOAD_OCTETS: Final = 1 << 20
 """Of the journal in one read: some thousand messages, a few milliseconds to unpack."""
+OVERLOADED_RETRY_MS: Final = 1_000
+"""What those are told who come while too much waits: lanes empty by the second."""
+
+
+class Arrival(NamedTuple):
+    """Messages whose acceptance is being committed and that go straight to the head of their queue."""
+
+    lane: Lane
+    queue: ClassQueue
+    batch: list[Submission]
+    claimed: int
+    """How many of the foremost are claimed by the same commit."""
 
 
 class Pipeline:
     """Accepts messages and drives them to their outcomes. One event loop; nothing here blocks."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        journal: Journal,
+        book: Book,
+        events: EventBuffer,
+        later_stream: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.admission = admission
+        self.journal = journal
+        self.book = book
+        self.events = events
+        self.lanes: dict[int, Lane] = {}
+        self.profiles: dict[int, Profile] = {}
+        self.aftermath: Aftermath
+        self.now_ms = now_ms
+        self._later_stream = later_stream
+        self._loop = asyncio.get_running_loop()
+        self._waiters: list[Callable[[], None]] = []
+        self._flush_due = False
+        self._loads: set[asyncio.Task[None]] = set()
+
+    # ---- accept ----
+
+    async def accept(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
+        """Take what can go into the journal; return, in order, what became of each.
+
+        When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk will be
+        found when it is opened again.
+        """
+        now_ms = self.now_ms()
+        batch = self.admission.admit(requests, now_ms)
+        if batch.messages:
+            try:
+                await self._write(batch, now_ms)
+            except OverloadedError as error:
+                self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
+        if batch.repeats:
+            await self._repeat(batch, requests)
+        return batch.verdicts  # type: ignore[return-value]  # none is None any more
+
+    def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
+        """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
+        self.flush()  # what happened before stands in a row of its own, that no full disk refuses
+        rows: list[Row] = []
+        arrivals: list[Arrival] = []
+        later: list[Message] = []
+        for (carrier, traffic_class), (messages, frames) in _by_queue(batch).items():
+            lane = self.lanes[carrier]
+            queue = lane.queues[traffic_class]
+            rows.append(_row(queue.stream, messages))
+            if queue.expect(messages[-1].n, sum(map(len, frames)), len(messages)):
+                arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
+        for message in batch.messages:
+            if message.send_after_ms:
+                later.append(message)
+        if later:
+            rows.append(_row(self._later_stream, later))
+        count, body = self.events.take()
+        if count:
+            rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.journal.append(rows, partial(self._written, arrivals, later, done))
+        return done
+
+    def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:
+        claimed = 0
+        if not len(queue.waiting) and not queue.arriving:  # or they would overtake
+            claimed = min(len(batch), lane.claim_room(queue))
+            while 0 < claimed < len(batch) and batch[claimed].segment:  # whole messages
+                claimed += 1
+        if claimed:
+            self.book.claim(batch[:claimed], lane.number, now_ms)
+            queue.claiming += claimed
+        queue.arriving += len(batch) - claimed
+        return Arrival(lane, queue, batch, claimed)
+
+    def _written(
+        self, arrivals: list[Arrival], later: list[Message], done: asyncio.Future[None], error: Exception | None
+    ) -> None:
+        for lane, queue, batch, claimed in arrivals:
+            queue.arriving -= len(batch) - claimed
+            if error is not None:
+                queue.claiming -= claimed
+            else:
+                queue.waiting.extend(batch[claimed:])
+                lane.claimed(queue, batch[:claimed])
+        if error is None:
+            self.aftermath.wait(later)
+        if not done.cancelled():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    async def _repeat(self, batch: Batch, requests: Sequence[SendRequest]) -> None:
+        """Answer for what was accepted before: but not before that is durable, which it may not be yet."""
+        await self.committed()
+        found = await self.journal.find([n for _, n in batch.repeats])
+        for place, n in batch.repeats:
+            if (message := found.get(n)) is not None:
+                batch.verdicts[place] = Accepted(message, is_repeated=True)
+            else:
+                detail = "the first attempt could not be stored, or its text is kept no longer"
+                client_ref = requests[place].client_ref
+                batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
+
+    # ---- durability ----
+
+    def after_commit(self, done: Callable[[], None]) -> None:
+        """Call `done` when all that has been written into `events` so far is durable."""
+        self._waiters.append(done)
+        self.flush_soon()
+
+    async def committed(self) -> None:
+        """Wait until all that has been written so far is durable."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.after_commit(lambda: done.cancelled() or done.set_result(None))
+        await done
+
+    def flush_soon(self) -> None:
+        """Give the events to the journal at the end of this turn of the loop."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Give the events to the journal now."""
+        self._flush_due = False
+        count, body = self.events.take()
+        waiters, self._waiters = self._waiters, []
+        if count or waiters:
+            rows = [Row(EVENTS_STREAM, 0, 0, count, body)] if count else []
+            self.journal.append(rows, partial(_tell, waiters))
+
+    # ---- what lanes ask and tell (carrier.lane.Desk) ----
+
+    def claim(self, lane: Lane, batch: list[Submission], done: Callable[[], None]) -> None:
+        """Commit that these may be written, then call `done`."""
+        now_ms = self.now_ms()
+        self._renew(lane, batch, now_ms)
+        self.book.claim(batch, lane.number, now_ms)
+        self.after_commit(done)
+
+    def answered(
+        self,
+        lane: Lane,
+        batch: list[Submission],
+        statuses: list[int],
+        ids: list[bytes | None],
+        done: Callable[[], None],
+    ) -> None:
+        """Note ids, judge refusals; `done` when it is durable."""
+        now_ms = self.now_ms()
+        refused = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
+        if refused:
+            self.aftermath.refused(lane, refused, now_ms)
+        self.after_commit(done)
+
+    def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]]) -> None:
+        """Note the ids of what was taken for unanswered."""
+        self.aftermath.late(lane, late, self.now_ms())
+
+    def unanswered(self, lane: Lane, batch: list[Submission]) -> None:
+        """Leave it to the policy of their class."""
+        self.aftermath.unanswered(lane, batch, self.now_ms())
+
+    def unsent(self, lane: Lane, batch: list[Submission]) -> None:
+        """Put back in front what never left: it was no attempt."""
+        now_ms = self.now_ms()
+        for submission in batch:
+            submission.attempts -= 1
+            self.events.add(EventKind.UNSENT, submission.n, now_ms, submission.segment, lane.number)
+        self.put_back(lane, batch)
+
+    def dropped(self, lane: Lane, batch: list[Submission]) -> None:
+        """End what is past its deadline; what was cancelled has ended already."""
+        self.aftermath.expired(lane, [each for each in batch if not each.cancelled], self.now_ms())
+
+    def incoming(self, lane: Lane, source: Connection, incoming: list[Incoming]) -> None:
+        """Settle receipts, keep messages; acknowledge when it is durable."""
+        odd = self.book.receipted(incoming, lane.number, self.now_ms())
+        if odd:
+            self.aftermath.odd(lane, odd, self.now_ms())
+        self.after_commit(partial(lane.pool.acknowledge, source, incoming))
+
+    def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
+        """Let the aftermath know: it may move messages elsewhere."""
+        self.aftermath.alarm(lane, kind, detail)
+
+    def put_back(self, lane: Lane, batch: list[Submission]) -> None:
+        """Put segments in front of their queues, in their order; they need a new claim."""
+        for queue in lane.queues:
+            mine = [each for each in batch if each.traffic_class == queue.traffic_class]
+            if mine:
+                queue.waiting.push_front(mine)
+        self.flush_soon()
+        lane.look()
+
+    # ---- the tail of a queue ----
+
+    def load(self, lane: Lane, queue: ClassQueue) -> None:
+        """Read on in the stream of a queue."""
+        queue.is_loading = True
+        task = self._loop.create_task(self._load(lane, queue))
+        self._loads.add(task)
+        task.add_done_callback(self._loads.discard)
+
+    async def _load(self, lane: Lane, queue: ClassQueue) -> None:
+        try:
+            rows = await self.journal.read(queue.stream, queue.loaded_n, LOAD_OCTETS)
+        finally:
+            queue.is_loading = False
+        now_ms = self.now_ms()
+        for row in rows:
+            messages = unpack_messages(row.body, row.count)
+            fresh = [message for message in messages if message.n > queue.loaded_n]
+            queue.loaded_n = row.last
+            queue.tail_count -= len(fresh)
+            self.enter(lane, [each for each in fresh if not self._has_ended(queue, each.n)], now_ms)
+            if not queue.room:
+                break
+        if not rows and queue.is_behind:
+            await self.committed()  # what it waits for is in the commit under way
+        lane.look()

@@ -71,7 +71,7 @@ cdef class Keys:
         return (entry.n, entry.body) if entry.n > 0 else None
 
     def put(self, uint64_t key, uint64_t body, int64_t n):
-        """Remember a key; a known one gets the new values. `n` grows from call to call, from 1."""
+        """Remember a key; a known one gets the new values. `n` is at least 1."""
         cdef Entry* entry
         if n < 1:
             raise ValueError(f"n is at least 1, not {n}")
@@ -82,7 +82,7 @@ cdef class Keys:
                 entry = self.find(self.young, key)
             self.young_size += 1
         entry.key, entry.body, entry.n = key, body, n
-        self.young_last = n
+        self.young_last = max(self.young_last, n)
 
     def drop(self, uint64_t key, int64_t n):
         """Take back a `put`, where the message was not accepted after all."""

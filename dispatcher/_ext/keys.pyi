@@ -14,7 +14,7 @@ class Keys:
         """Return (n, hash of the body), or None where the key is not known."""
 
     def put(self, key: int, body: int, n: int) -> None:
-        """Remember a key; a known one gets the new values. `n` grows from call to call, from 1."""
+        """Remember a key; a known one gets the new values. `n` is at least 1."""
 
     def drop(self, key: int, n: int) -> None:
         """Take back a `put`, where the message was not accepted after all."""

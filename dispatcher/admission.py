@@ -1,0 +1,222 @@
+"""The door: what may come in, and as what. A batch of requests becomes messages, refusals and repetitions.
+
+Law 8: a request that cannot go costs only itself. Nothing here waits or writes: the pipeline does.
+
+Idempotency: a request with a key (its idempotency_key, else its client_ref) is a repetition if the same key came
+within the window. Repetition means the same body too; another body is refused as a conflict. `Keys` holds the last
+ones; whether an older one stands in the store is asked by the pipeline, for which such requests are put aside.
+"""
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final
+
+from dispatcher._ext.keys import Keys
+from dispatcher.carrier.profile import Profile
+from dispatcher.carrier.schedule import N_MAX
+from dispatcher.config import Config
+from dispatcher.model import Accepted, Message, Refused, SendRequest
+from dispatcher.refusal import Code, Refusal
+
+KEY_MAX: Final = 64
+"""Characters of a client_ref or an idempotency_key: two UUIDs and a separator fit nearly, a text does not."""
+KEYS_REMEMBERED: Final = 500_000
+"""In memory, 48 octets each; older ones are looked up in the store."""
+SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
+"""A year ahead: later is a slip of units (seconds for milliseconds)."""
+_REFERENCES: Final = 1 << 16
+
+Route = Callable[[str, str, int, int], tuple[int, ...] | Refusal]
+"""(to, sender, traffic_class, n) -> numbers of carriers, best first and never none."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What became of a batch; the lists of messages run in parallel."""
+
+    verdicts: list[Accepted | Refused | None]
+    messages: list[Message] = field(default_factory=list)
+    frames: list[list[bytes]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    """Of each message in `verdicts`."""
+    repeats: list[tuple[int, int]] = field(default_factory=list)
+    """(place, n) of what was accepted before: the verdict is to be filled in."""
+
+
+class Admission:
+    """Makes messages of requests. `entropy(k)` returns k random octets; numbers go on from `next_n`."""
+
+    def __init__(
+        self,
+        config: Config,
+        normalise: Callable[[str], str | Refusal],
+        route: Route,
+        profiles: Mapping[int, Profile],
+        entropy: Callable[[int], bytes],
+        next_n: int = 1,
+    ) -> None:
+        self.keys = Keys(KEYS_REMEMBERED)
+        self.next_n = next_n
+        self.oldest_key_n = 1
+        """Keys of earlier messages are outside the idempotency window: they may come again."""
+        self.configure(config, normalise, route, profiles)
+        self._entropy = entropy
+        # A counter for all destinations that share a hash: two live messages to one never share a reference.
+        self._references = array("H", entropy(2 * _REFERENCES))
+
+    def configure(
+        self,
+        config: Config,
+        normalise: Callable[[str], str | Refusal],
+        route: Route,
+        profiles: Mapping[int, Profile],
+    ) -> None:
+        """Take up a changed configuration."""
+        self._policies = tuple(config.classes[traffic_class] for traffic_class in range(4))
+        self._text_max = config.limits.text_max
+        self._normalise = normalise
+        self._route = route
+        self._profiles = profiles
+
+    def admit(self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0)) -> Batch:
+        """Look at each. `closed`: by class, 0, or after how many milliseconds to come again."""
+        batch = Batch([None] * len(requests))
+        entropy = self._entropy(5 * len(requests))
+        for place, request in enumerate(requests):
+            random_bits = int.from_bytes(entropy[5 * place : 5 * place + 5], "little")
+            found = self._admit(request, now_ms, random_bits, closed, batch)
+            if isinstance(found, Refused):
+                batch.verdicts[place] = found
+            elif isinstance(found, int):
+                batch.repeats.append((place, found))
+            else:
+                batch.places.append(place)
+                batch.verdicts[place] = Accepted(found)
+        return batch
+
+    def unknown_keys(self, requests: Sequence[SendRequest]) -> list[int]:
+        """Return the hashes of keys that `keys` does not know: the store may."""
+        hashes = [_hash(key) for request in requests if (key := request.idempotency_key or request.client_ref)]
+        return [each for each in hashes if self.keys.get(each) is None]
+
+    def take_back(self, batch: Batch, code: str, detail: str, retry_after_ms: int) -> None:
+        """Refuse after all what could not be written."""
+        for place, message in zip(batch.places, batch.messages, strict=True):
+            if message.key_hash:
+                self.keys.drop(message.key_hash, message.n)
+            batch.verdicts[place] = Refused(code, detail, "", message.client_ref, retry_after_ms)
+        batch.messages.clear()
+
+    def _admit(
+        self, request: SendRequest, now_ms: int, random_bits: int, closed: Sequence[int], batch: Batch
+    ) -> Refused | int | Message:
+        traffic_class = request.traffic_class
+        policy = self._policies[traffic_class]
+        key_hash = body_hash = 0
+        if (key := request.idempotency_key or request.client_ref) is not None:
+            if not 0 < len(key) <= KEY_MAX:
+                return Refused("key_malformed", f"1 to {KEY_MAX} characters are possible", "client_ref")
+            key_hash, body_hash = _hash(key), _hash_of_body(request)
+            if (known := self.keys.get(key_hash)) is not None and known[0] >= self.oldest_key_n:
+                return known[0] if known[1] == body_hash else _conflict(request)
+        if closed[traffic_class]:
+            detail = "too much is waiting already; nothing is wrong with this message"
+            return Refused("overloaded", detail, "", request.client_ref, closed[traffic_class])
+        to = self._normalise(request.to)
+        if type(to) is not str:
+            return _refused(request, to)
+        text = request.text
+        if not text or len(text) > self._text_max:
+            detail = f"a text has 1 to {self._text_max:,} characters"
+            return Refused("text_length", detail, "text", request.client_ref)
+        sends_ms = request.send_after_ms
+        if sends_ms <= now_ms:
+            sends_ms = 0
+        elif sends_ms > now_ms + SEND_AFTER_MAX_MS:
+            detail = "more than a year ahead; expected milliseconds of UTC from 1970"
+            return Refused("send_after_too_late", detail, "send_after_ms", request.client_ref)
+        ttl_ms = request.ttl_ms or policy.ttl_ms
+        if not 0 < ttl_ms <= policy.ttl_max_ms:
+            detail = f"1 to {policy.ttl_max_ms:,} ms are possible for this traffic class"
+            return Refused("ttl_out_of_range", detail, "ttl_ms", request.client_ref)
+        n = self.next_n
+        carriers = self._route(to, request.sender, traffic_class, n)
+        if type(carriers) is not tuple:
+            return _refused(request, carriers)
+        slot = hash(to) & (_REFERENCES - 1)
+        reference = self._references[slot]
+        message = Message(
+            n,
+            message_id(now_ms, n, random_bits),
+            to,
+            request.sender,
+            text,
+            traffic_class,
+            now_ms,
+            (sends_ms or now_ms) + ttl_ms,
+            sends_ms,
+            1,
+            reference,
+            carriers,
+            request.client_ref,
+            key_hash,
+            body_hash,
+        )
+        profile = self._profiles[carriers[0]]
+        frames = profile.frames(message, now_ms)
+        if len(frames) != 1:
+            if not frames:
+                refusal = profile.refusal(message)
+                return _refused(request, refusal or Refusal(Code.NO_ROUTE, "the carrier cannot send this", "to"))
+            if len(frames) > policy.max_segments:
+                detail = f"the text needs {len(frames)} segments, {policy.max_segments} are allowed"
+                return Refused(Code.TOO_MANY_SEGMENTS, detail, "text", request.client_ref)
+            self._references[slot] = reference + 1 & 0xFFFF
+            message = with_segments(message, len(frames))
+        self.next_n = n + 1
+        if key_hash:
+            self.keys.put(key_hash, body_hash, n)
+        batch.messages.append(message)
+        batch.frames.append(frames)
+        return message
+
+
+def message_id(now_ms: int, n: int, random_bits: int) -> bytes:
+    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of time, 34 random ones, 40 of our number."""
+    rand_a, rand_b = random_bits >> 22 & 0xFFF, random_bits & 0x3FFFFF
+    return (now_ms << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b << 40 | n).to_bytes(16, "big")
+
+
+def number_of(message_id: bytes) -> int:
+    """Return the number in a message_id, which may be anybody's invention: compare the whole id."""
+    return int.from_bytes(message_id[11:], "big") & N_MAX
+
+
+def with_segments(message: Message, segments: int) -> Message:
+    """Return the message with its number of segments."""
+    values = [getattr(message, name) for name in Message.__struct_fields__]
+    values[_SEGMENTS] = segments
+    return Message(*values)
+
+
+_SEGMENTS: Final = Message.__struct_fields__.index("segments")
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _hash_of_body(request: SendRequest) -> int:
+    body = (request.to, request.text, request.sender, request.traffic_class.value, request.ttl_ms, request.send_after_ms)
+    return _hash(repr(body))
+
+
+def _refused(request: SendRequest, refusal: Refusal) -> Refused:
+    return Refused(refusal.code, refusal.reason, refusal.field, request.client_ref)
+
+
+def _conflict(request: SendRequest) -> Refused:
+    detail = "this key came before with another body; a new message needs a new key"
+    return Refused("idempotency_conflict", detail, "idempotency_key", request.client_ref)
