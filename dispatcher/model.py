@@ -62,29 +62,35 @@ class EventKind(IntEnum):
     """One fact about a message; of `Event` the fields that it uses beside n and at_ms."""
 
     CLAIMED = 1
-    """A segment may be written from now on. segment, carrier, code = attempt, from 1."""
+    """A segment may be written from now on. segment, carrier, code = attempt, from 1; tail = two octets: segments of
+    the message, traffic_class."""
     SUBMITTED = 2
-    """submit_sm_resp said ESME_ROK. segment, carrier, tail = smsc_message_id as it came."""
+    """submit_sm_resp said ESME_ROK. segment, carrier, tail = smsc_message_id as it came, code = late << 16 |
+    segments of the message << 8 | traffic_class; late: it came after UNANSWERED."""
     REFUSED = 3
     """submit_sm_resp said no. segment, carrier, code = command_status."""
     UNANSWERED = 4
     """Nothing came back in time, or the connection broke. segment, carrier."""
     UNSENT = 5
-    """It never left after all. segment, carrier."""
+    """It never left after all. segment, carrier, code = attempts that count."""
     RETRY = 6
     """It will be sent again, not before a time. segment, carrier, tail = that time, 8 octets as in `Event`."""
     RECEIPTED = 7
-    """A receipt came. segment, carrier, code = message_state, tail = the carrier's error as it came."""
+    """A receipt came. segment, carrier, code = message_state, + 256 for an intermediate notification, tail = the
+    carrier's error as it came."""
     FINISHED = 8
     """The outcome. carrier = the last one, code = outcome << 16 | reason."""
     CORRECTED = 9
     """A later receipt says otherwise: the outcome is now this. As FINISHED."""
     PARKED = 10
-    """A receipt that matches nothing yet. n = 0, carrier, code = message_state, tail = key of its id."""
+    """A receipt that matches nothing yet. n = 0, carrier, code as RECEIPTED, tail = key of its id; if the carrier
+    gave an error: NUL and that."""
     ORPHANED = 11
-    """A parked receipt that nothing came for. n = 0, carrier, code = message_state, tail = key of its id."""
+    """A parked receipt that nothing came for. As PARKED."""
     REROUTED = 12
-    """All its segments go to another carrier from now on. carrier = that one."""
+    """All its segments go to another carrier from now on. carrier = that one, tail as CLAIMED."""
+    FAILED = 13
+    """One of several segments ended without a final receipt. segment, carrier, code = outcome << 16 | reason."""
 
 
 WHOLE: Final = 255
