@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar, final
 
-TupleT = TypeVar("TupleT", bound=tuple[Any, ...])
+_TupleT = TypeVar("_TupleT", bound=tuple[Any, ...])
 
 @final
 class EventBuffer:
@@ -28,7 +28,7 @@ class EventBuffer:
     def take(self) -> tuple[int, bytes]:
         """Return (how many, their octets) and be empty."""
 
-def read_events(body: bytes, event_type: type[TupleT]) -> list[TupleT]:
+def read_events(body: bytes, event_type: type[_TupleT]) -> list[_TupleT]:
     """Return the events of a body as a list of `event_type`: dispatcher.model.Event, or plain tuple.
 
     StoreError: the body is cut, or holds a kind that nobody knows. TypeError: `event_type` is no tuple.
