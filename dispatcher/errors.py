@@ -7,6 +7,7 @@
     ├── EncodingError                    a text that cannot be sent as asked
     │   ├── UnencodableError             which character, where, in which alphabets
     │   └── TooManySegmentsError         how many segments it needs, how many are allowed
+    ├── StoreError                       what is stored cannot be read, or could not be written
     └── SmppError
         ├── LocalProtocolError           we were asked to send something SMPP forbids: a bug on our side
         └── RemoteProtocolError          the SMSC broke SMPP
@@ -84,6 +85,10 @@ class TooManySegmentsError(EncodingError):
         least = "" if self.exact else "at least "
         advice = "shorten it or raise max_segments (at most 255)" if self.segments <= 255 else "shorten it"
         return f"the text needs {least}{self.segments:,} segments, {self.max_segments} are allowed; {advice}"
+
+
+class StoreError(DispatcherError):
+    """What is stored cannot be read (cut, overwritten, made by a newer version), or could not be written."""
 
 
 class SmppError(DispatcherError):
