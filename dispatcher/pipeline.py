@@ -15,9 +15,9 @@ commit that holds its events has returned. What waits for time is the business o
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from dispatcher._ext.book import Book, Submission
 from dispatcher._ext.events import EventBuffer
@@ -28,7 +28,7 @@ from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.errors import OverloadedError
-from dispatcher.model import Accepted, EventKind, Message, Refused, SendRequest
+from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
@@ -37,6 +37,8 @@ from dispatcher.store.records import EVENTS_STREAM, pack_messages, unpack_messag
 
 LOAD_OCTETS: Final = 1 << 20
 """Of the journal in one read: some thousand messages, a few milliseconds to unpack."""
+RENEW_AFTER_MS: Final = 2_000
+"""A validity period may be so much too long: it counts in seconds."""
 OVERLOADED_RETRY_MS: Final = 1_000
 """What those are told who come while too much waits: lanes empty by the second."""
 
@@ -61,6 +63,8 @@ class Pipeline:
         book: Book,
         events: EventBuffer,
         later_stream: int,
+        received_stream: int,
+        failed: Callable[[BaseException], None],
         now_ms: Callable[[], int],
     ) -> None:
         self.admission = admission
@@ -71,11 +75,14 @@ class Pipeline:
         self.profiles: dict[int, Profile] = {}
         self.aftermath: Aftermath
         self.now_ms = now_ms
+        self.failed = failed
         self._later_stream = later_stream
         self._loop = asyncio.get_running_loop()
+        self._received_stream = received_stream
         self._waiters: list[Callable[[], None]] = []
+        self._rows: list[Row] = []  # beside events
         self._flush_due = False
-        self._loads: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- accept ----
 
@@ -106,8 +113,8 @@ class Pipeline:
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
             rows.append(_row(queue.stream, messages))
-            if queue.expect(messages[-1].n, sum(map(len, frames)), len(messages)):
-                arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
+            if queue.expect(messages, sum(map(len, frames))):
+                arrivals.append(self._arrive(lane, queue, _submissions(messages, frames, carrier), now_ms))
         for message in batch.messages:
             if message.send_after_ms:
                 later.append(message)
@@ -141,7 +148,7 @@ class Pipeline:
                 queue.claiming -= claimed
             else:
                 queue.waiting.extend(batch[claimed:])
-                lane.claimed(queue, batch[:claimed])
+                lane.claimed(queue, batch[:claimed], claimed)
         if error is None:
             self.aftermath.wait(later)
         if not done.cancelled():
@@ -184,17 +191,19 @@ class Pipeline:
         count, body = self.events.take()
         waiters, self._waiters = self._waiters, []
         if count or waiters:
-            rows = [Row(EVENTS_STREAM, 0, 0, count, body)] if count else []
+            rows, self._rows = self._rows, []
+            if count:
+                rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
             self.journal.append(rows, partial(_tell, waiters))
 
     # ---- what lanes ask and tell (carrier.lane.Desk) ----
 
-    def claim(self, lane: Lane, batch: list[Submission], done: Callable[[], None]) -> None:
-        """Commit that these may be written, then call `done`."""
+    def claim(self, lane: Lane, queue: ClassQueue, batch: list[Submission]) -> None:
+        """Commit that these may be written, and tell the lane so."""
         now_ms = self.now_ms()
         self._renew(lane, batch, now_ms)
-        self.book.claim(batch, lane.number, now_ms)
-        self.after_commit(done)
+        allowed = self.book.claim(batch, lane.number, now_ms)
+        self.after_commit(partial(lane.claimed, queue, allowed, len(batch)))
 
     def answered(
         self,
@@ -206,7 +215,9 @@ class Pipeline:
     ) -> None:
         """Note ids, judge refusals; `done` when it is durable."""
         now_ms = self.now_ms()
-        refused = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
+        refused, _ = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
+        if len(refused) < len(batch):
+            self.aftermath.health[lane.number].accepted(len(batch) - len(refused), lane.latency_ms, now_ms)
         if refused:
             self.aftermath.refused(lane, refused, now_ms)
         self.after_commit(done)
@@ -221,21 +232,19 @@ class Pipeline:
 
     def unsent(self, lane: Lane, batch: list[Submission]) -> None:
         """Put back in front what never left: it was no attempt."""
-        now_ms = self.now_ms()
-        for submission in batch:
-            submission.attempts -= 1
-            self.events.add(EventKind.UNSENT, submission.n, now_ms, submission.segment, lane.number)
-        self.put_back(lane, batch)
+        self.put_back(lane, self.book.unsent(batch, lane.number, self.now_ms()))
 
     def dropped(self, lane: Lane, batch: list[Submission]) -> None:
         """End what is past its deadline; what was cancelled has ended already."""
-        self.aftermath.expired(lane, [each for each in batch if not each.cancelled], self.now_ms())
+        self.aftermath.expired([each for each in batch if not each.cancelled], self.now_ms())
 
     def incoming(self, lane: Lane, source: Connection, incoming: list[Incoming]) -> None:
         """Settle receipts, keep messages; acknowledge when it is durable."""
-        odd = self.book.receipted(incoming, lane.number, self.now_ms())
-        if odd:
-            self.aftermath.odd(lane, odd, self.now_ms())
+        now_ms = self.now_ms()
+        odd = self.book.receipted(incoming, lane.number, now_ms)
+        if odd and (messages := self.aftermath.odd(lane, odd, now_ms)):
+            body = b"".join(each.pdu for each in messages)
+            self._rows.append(Row(self._received_stream, lane.number, lane.number, len(messages), body))
         self.after_commit(partial(lane.pool.acknowledge, source, incoming))
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
@@ -251,29 +260,123 @@ class Pipeline:
         self.flush_soon()
         lane.look()
 
+    def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
+        """Return the segments of a message as a carrier gets them; none where it cannot send it."""
+        frames = self.profiles[number].frames(message, now_ms)
+        return _submissions([message], [frames], number) if len(frames) == message.segments else []
+
+    def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
+        """Bring validity periods up to date that were written too long ago: what remains is less by now."""
+        for submission in batch:
+            message: Message = submission.message
+            if now_ms - message.accepted_ms > RENEW_AFTER_MS:
+                submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+
     # ---- the tail of a queue ----
 
     def load(self, lane: Lane, queue: ClassQueue) -> None:
         """Read on in the stream of a queue."""
         queue.is_loading = True
-        task = self._loop.create_task(self._load(lane, queue))
-        self._loads.add(task)
-        task.add_done_callback(self._loads.discard)
+        self.spawn(self._load(lane, queue))
 
     async def _load(self, lane: Lane, queue: ClassQueue) -> None:
         try:
             rows = await self.journal.read(queue.stream, queue.loaded_n, LOAD_OCTETS)
+            if not rows and queue.is_behind:
+                await self.committed()  # what it waits for is in the commit under way
         finally:
             queue.is_loading = False
         now_ms = self.now_ms()
         for row in rows:
-            messages = unpack_messages(row.body, row.count)
-            fresh = [message for message in messages if message.n > queue.loaded_n]
-            queue.loaded_n = row.last
-            queue.tail_count -= len(fresh)
-            self.enter(lane, [each for each in fresh if not self._has_ended(queue, each.n)], now_ms)
+            for message in unpack_messages(row.body, row.count):
+                if message.n > queue.loaded_n:
+                    queue.tail_count -= 1
+                    if not queue.passed(message.n) and not self.book.touched(message.n):
+                        self.enter(lane, queue, message, now_ms)
+            queue.loaded_n = max(queue.loaded_n, row.last)
             if not queue.room:
                 break
-        if not rows and queue.is_behind:
-            await self.committed()  # what it waits for is in the commit under way
         lane.look()
+
+    def enter(self, lane: Lane, queue: ClassQueue, message: Message, now_ms: int) -> None:
+        """Put a message of a tail behind those of the head; what its carrier cannot send any more ends."""
+        if submissions := self.submissions(lane.number, message, now_ms):
+            queue.waiting.extend(submissions)
+        else:
+            self.book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, lane.number, now_ms)
+            self.flush_soon()
+
+    def expire_tail(self, queue: ClassQueue, now_ms: int) -> None:
+        """End what passes its deadline in the journal, long before it would be read."""
+        span = queue.pop_expiring(now_ms)
+        if span is not None:
+            self.spawn(self._expire_tail(queue, *span))
+
+    async def _expire_tail(self, queue: ClassQueue, first_n: int, last_n: int) -> None:
+        for row in await self.journal.read(queue.stream, max(first_n - 1, queue.loaded_n), LOAD_OCTETS):
+            if row.first > last_n:
+                return
+            now_ms, next_ms = self.now_ms(), 0
+            for message in unpack_messages(row.body, row.count):
+                if not queue.loaded_n < message.n <= last_n or queue.has_ended(message.n):
+                    continue
+                if message.deadline_ms < now_ms:
+                    queue.skip.add(message.n)
+                    self.book.finish(message.n, Outcome.EXPIRED, Reason.DEADLINE, 0, now_ms)
+                else:
+                    next_ms = min(next_ms or message.deadline_ms, message.deadline_ms)
+            if next_ms:
+                queue.expires(max(first_n, row.first), min(last_n, row.last), next_ms)
+            first_n = row.last + 1
+        if first_n <= last_n:
+            queue.expires(first_n, last_n, self.now_ms())  # there is more: on at the next tick
+        self.flush_soon()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the path; if it fails, the journal has: that is told elsewhere."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error)
+
+
+def _by_queue(batch: Batch) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
+    """Divide what can go at once by carrier and class, in order."""
+    groups: dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]] = {}
+    for message, frames in zip(batch.messages, batch.frames, strict=True):
+        if message.send_after_ms:
+            continue
+        key = (message.carriers[0], message.traffic_class)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = ([], [])
+        group[0].append(message)
+        group[1].append(frames)
+    return groups
+
+
+def _submissions(messages: list[Message], frames: list[list[bytes]], carrier: int) -> list[Submission]:
+    found = []
+    for message, its_frames in zip(messages, frames, strict=True):
+        segments = len(its_frames)
+        for segment, frame in enumerate(its_frames):
+            found.append(
+                Submission(
+                    message, message.n, segment, segments, message.traffic_class, message.deadline_ms, frame, carrier
+                )
+            )
+    return found
+
+
+def _row(stream: int, messages: list[Message]) -> Row:
+    return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
+
+
+def _tell(waiters: list[Callable[[], None]], error: Exception | None) -> None:
+    if error is None:
+        for waiter in waiters:
+            waiter()

@@ -40,8 +40,8 @@ RATE_STEP_NS: Final = 50_000_000
 class Desk(Protocol):
     """Who knows messages: the pipeline. Nothing here may raise."""
 
-    def claim(self, lane: "Lane", batch: list[Submission], done: Callable[[], None]) -> None:
-        """Commit that these may be written, then call `done`."""
+    def claim(self, lane: "Lane", queue: ClassQueue, batch: list[Submission]) -> None:
+        """Commit that these may be written, then call `lane.claimed`."""
 
     def answered(
         self, lane: "Lane", batch: list[Submission], statuses: list[int], ids: list[bytes | None],
@@ -103,6 +103,8 @@ class Lane:
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._sent: deque[list[int]] = deque()  # [when, how many], of what is unanswered
+        self.latency_ms = 0
+        """Of the latest answers."""
         self._since_low = 0
         self._rate_ns = 0
         self.resize(account, window_reserved)
@@ -124,15 +126,24 @@ class Lane:
     # ---- what the pipeline does ----
 
     @property
-    def claim_room(self) -> tuple[int, ...]:
-        """How many segments of each class may be claimed now."""
-        if self.is_paused or not self.pool.room:
-            return (0,) * len(self.queues)
-        return tuple(max(0, self._ahead - len(queue.claimed) - queue.claiming) for queue in self.queues)
+    def is_bound(self) -> bool:
+        """Whether something could be submitted, were there room."""
+        return self.pool.is_bound
 
-    def claimed(self, queue: ClassQueue, batch: list[Submission]) -> None:
-        """Take segments whose claim is committed."""
-        queue.claiming -= len(batch)
+    @property
+    def oldest_ms(self) -> int:
+        """For how long the oldest unanswered segment has waited."""
+        return (self._clock() - self._sent[0][0]) // 1_000_000 if self._sent else 0
+
+    def claim_room(self, queue: ClassQueue) -> int:
+        """How many segments of a class may be claimed now."""
+        if self.is_paused or not self.is_bound:
+            return 0
+        return max(0, self._ahead - len(queue.claimed) - queue.claiming)
+
+    def claimed(self, queue: ClassQueue, batch: list[Submission], asked: int) -> None:
+        """Take segments whose claim is committed; so many were asked for."""
+        queue.claiming -= asked
         queue.claimed.extend(batch)
         self.look()
 
@@ -144,8 +155,9 @@ class Lane:
 
     def pause(self, paused: bool) -> None:
         """Stop submitting, or go on; binds stay, receipts are taken."""
-        self.is_paused = paused
-        self.look()
+        if paused is not self.is_paused:
+            self.is_paused = paused
+            self.look()
 
     async def close(self, limit_ms: int) -> None:
         """Unbind politely."""
@@ -170,11 +182,11 @@ class Lane:
                 self._desk.load(self, queue)
 
     def _claim(self, now_ms: int) -> None:
-        for queue, room in zip(self.queues, self.claim_room, strict=True):
-            if room and len(queue.waiting):
+        for queue in self.queues:
+            if len(queue.waiting) and (room := self.claim_room(queue)):
                 if batch := queue.take(room, now_ms):
                     queue.claiming += len(batch)
-                    self._desk.claim(self, batch, partial(self.claimed, queue, batch))
+                    self._desk.claim(self, queue, batch)
                 self._drop(queue)
 
     def _pump(self, now_ms: int) -> None:
@@ -256,7 +268,9 @@ class Lane:
         queue_full = statuses.count(CommandStatus.ESME_RMSGQFUL)
         now_ns = self._clock()
         accepted = len(handles) - throttled - queue_full
-        self.rate.on_answers(now_ns, self._sent_ns(len(handles)), accepted, throttled, queue_full)
+        sent_ns = self._sent_ns(len(handles))
+        self.latency_ms = (now_ns - sent_ns) // 1_000_000
+        self.rate.on_answers(now_ns, sent_ns, accepted, throttled, queue_full)
         if throttled or queue_full:
             self._rate_ns = 0
         self._desk.answered(self, handles, statuses, ids, partial(self._settled, len(handles)))

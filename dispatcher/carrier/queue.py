@@ -7,9 +7,11 @@ of messages grow along the stream: up to `loaded_n` it has been taken into memor
 All segments of a message stand together, in order, and are claimed together.
 """
 
+import heapq
 from typing import Final
 
 from dispatcher._ext.book import Ready, Submission
+from dispatcher.model import Message
 
 LOAD_BELOW: Final = 0.5
 """Of `most`: the head is filled up again below it, long before it runs dry."""
@@ -30,9 +32,13 @@ class ClassQueue:
         """Segments whose acceptance is being committed."""
         self.loaded_n = 0
         self.tail_n = 0
+        self.tail_count = 0
+        """Messages of the tail."""
         self.is_loading = False
         self.skip: set[int] = set()
         """Messages of the tail that have ended already: cancelled or expired where they lay."""
+        self._seconds: list[int] = []
+        self._expiring: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.claimed) + self.claiming
@@ -59,14 +65,47 @@ class ClassQueue:
         """Whether more should be read from the journal now."""
         return self.is_behind and not self.is_loading and len(self.waiting) < self.most * LOAD_BELOW
 
-    def expect(self, last_n: int, segments: int) -> bool:
-        """Messages up to `last_n` are being committed; say whether they go straight to the head."""
+    def expect(self, messages: list[Message], segments: int) -> bool:
+        """These are being committed; say whether they go straight to the head."""
         straight = not self.is_behind and segments <= self.room
-        self.tail_n = last_n
+        self.tail_n = messages[-1].n
         if straight:
-            self.loaded_n = last_n
-            self.arriving += segments
+            self.loaded_n = self.tail_n
+        else:
+            self.tail_count += len(messages)
+            self.expires(messages[0].n, self.tail_n, min(message.deadline_ms for message in messages))
         return straight
+
+    # ---- the tail ----
+
+    def has_ended(self, n: int) -> bool:
+        """Whether a message of the tail ended where it lay."""
+        return n in self.skip
+
+    def passed(self, n: int) -> bool:
+        """The same, of one that is being taken up: it need not be remembered any longer."""
+        if n in self.skip:
+            self.skip.remove(n)
+            return True
+        return False
+
+    def expires(self, first_n: int, last_n: int, deadline_ms: int) -> None:
+        """The first deadline of these messages of the tail is this. What falls into one second is one entry."""
+        second = deadline_ms // 1000 + 1
+        known = self._expiring.get(second)
+        if known is None:
+            heapq.heappush(self._seconds, second)
+            self._expiring[second] = (first_n, last_n)
+        else:
+            self._expiring[second] = (min(first_n, known[0]), max(last_n, known[1]))
+
+    def pop_expiring(self, now_ms: int) -> tuple[int, int] | None:
+        """Return (first_n, last_n) of messages among which a deadline has passed, once; None: there are none."""
+        while self._seconds and self._seconds[0] * 1000 <= now_ms:
+            span = self._expiring.pop(heapq.heappop(self._seconds))
+            if span[1] > self.loaded_n:
+                return span
+        return None
 
     def take(self, most: int, now_ms: int) -> list[Submission]:
         """Take up to about `most` waiting segments, whole messages, to be claimed."""
@@ -75,3 +114,7 @@ class ClassQueue:
         while batch and (rest := batch[-1].segments - 1 - batch[-1].segment) and self.waiting.pull(rest, now_ms, batch):
             pass
         return batch
+
+    def take_into(self, batch: list[Submission], most: int, now_ms: int) -> None:
+        """Take the foremost waiting segments, whole messages."""
+        batch += self.take(most, now_ms)
