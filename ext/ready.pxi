@@ -10,11 +10,13 @@ cdef class Submission:
     `message` is the caller's own; it must not lead back here, as the collector does not look. `n` is 1 to
     2 ** 40 - 1, `segment` counts from 0 to `segments` - 1. `deadline_ms` is a time of UTC, 0: none. `frame` is the
     whole submit_sm. `attempts` counts the claims; whoever finds that one was no attempt takes it back.
+    `trouble` is the caller's own, None to begin with.
     ValueError: a number out of its range.
     """
 
     cdef readonly object message
-    cdef readonly bytes frame
+    cdef public bytes frame
+    cdef public object trouble
     cdef readonly uint64_t n
     cdef readonly int64_t deadline_ms
     cdef public uint16_t attempts
@@ -84,6 +86,24 @@ cdef class Ready:
         Py_INCREF(submission)
         self.ring[(self.first + self.count) & self.mask] = <PyObject*>submission
         self.count += 1
+
+    def extend(self, list submissions not None):
+        """Put these behind all others, in their own order."""
+        cdef Submission submission
+        self.make_room(len(submissions))
+        for submission in submissions:
+            Py_INCREF(submission)
+            self.ring[(self.first + self.count) & self.mask] = <PyObject*>submission
+            self.count += 1
+
+    def find(self, uint64_t n):
+        """Return the segments of a message that stand here. It looks at all of them: for cancelling only."""
+        cdef Py_ssize_t at
+        cdef list found = []
+        for at in range(self.count):
+            if (<Submission>self.ring[(self.first + at) & self.mask]).n == n:
+                found.append(<object>self.ring[(self.first + at) & self.mask])
+        return found
 
     def push_front(self, list submissions not None):
         """Put these before all others, in their own order: what was pulled and could not go."""

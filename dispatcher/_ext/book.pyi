@@ -1,7 +1,7 @@
 """What is on its way to a carrier, and what awaits a receipt."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final, final
+from typing import Any, Final, final
 
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
@@ -17,6 +17,8 @@ class Submission:
     carrier: int
     claimed: bool
     cancelled: bool
+    frame: bytes
+    trouble: Any
     def __init__(
         self,
         message: object,
@@ -29,9 +31,7 @@ class Submission:
         carrier: int = 0,
     ) -> None: ...
     @property
-    def message(self) -> object: ...
-    @property
-    def frame(self) -> bytes: ...
+    def message(self) -> Any: ...
     @property
     def n(self) -> int: ...
     @property
@@ -54,6 +54,12 @@ class Ready:
 
     def push(self, submission: Submission) -> None:
         """Put it behind all others."""
+
+    def extend(self, submissions: list[Submission]) -> None:
+        """Put these behind all others, in their own order."""
+
+    def find(self, n: int) -> list[Submission]:
+        """Return the segments of a message that stand here. It looks at all of them: for cancelling only."""
 
     def push_front(self, submissions: list[Submission]) -> None:
         """Put these before all others, in their own order: what was pulled and could not go."""
