@@ -1,8 +1,8 @@
 """The nouns as values: what is asked for, what was accepted, what happened to it.
 
-Values have no behaviour and never change. Times are integers: `_ms` are milliseconds of UTC from 1970. A message
-goes by its number `n` inside the house, from 1 upward in order of acceptance, and by its `message_id` outside: a
-UUIDv7 whose last 40 bits are `n`, so that either finds the other.
+Values have no behaviour and never change. Times are integers: `_ms` are milliseconds of UTC from 1970. A
+message goes by its number `n` inside the house, from 1 upward in order of acceptance, and by its `message_id`
+outside: a UUIDv7 whose last 40 bits are `n`, so that either finds the other.
 """
 
 from enum import IntEnum
@@ -62,29 +62,35 @@ class EventKind(IntEnum):
     """One fact about a message; of `Event` the fields that it uses beside n and at_ms."""
 
     CLAIMED = 1
-    """A segment may be written from now on. segment, carrier, code = attempt, from 1."""
+    """A segment may be written from now on. segment, carrier, code = attempt, from 1; tail = two octets:
+    segments of the message, traffic_class."""
     SUBMITTED = 2
-    """submit_sm_resp said ESME_ROK. segment, carrier, tail = smsc_message_id as it came."""
+    """submit_sm_resp said ESME_ROK. segment, carrier, tail = smsc_message_id as it came, code = late << 16 |
+    segments of the message << 8 | traffic_class; late: it came after UNANSWERED."""
     REFUSED = 3
     """submit_sm_resp said no. segment, carrier, code = command_status."""
     UNANSWERED = 4
     """Nothing came back in time, or the connection broke. segment, carrier."""
     UNSENT = 5
-    """It never left after all. segment, carrier."""
+    """It never left after all. segment, carrier, code = attempts that count."""
     RETRY = 6
-    """It will be sent again, not before a time. segment, carrier, tail = that time, 8 octets as in `Event`."""
+    """It will be sent again, not before a time. segment, carrier, tail = that time, 8 octets as in Event."""
     RECEIPTED = 7
-    """A receipt came. segment, carrier, code = message_state, tail = the carrier's error as it came."""
+    """A receipt came. segment, carrier, code = message_state, + 256 for an intermediate notification, tail =
+    the carrier's error as it came."""
     FINISHED = 8
     """The outcome. carrier = the last one, code = outcome << 16 | reason."""
     CORRECTED = 9
     """A later receipt says otherwise: the outcome is now this. As FINISHED."""
     PARKED = 10
-    """A receipt that matches nothing yet. n = 0, carrier, code = message_state, tail = key of its id."""
+    """A receipt that matches nothing yet. n = 0, carrier, code as RECEIPTED, tail = key of its id; if the
+    carrier gave an error: NUL and that."""
     ORPHANED = 11
-    """A parked receipt that nothing came for. n = 0, carrier, code = message_state, tail = key of its id."""
+    """A parked receipt that nothing came for. As PARKED."""
     REROUTED = 12
-    """All its segments go to another carrier from now on. carrier = that one."""
+    """All its segments go to another carrier from now on. carrier = that one, tail as CLAIMED."""
+    FAILED = 13
+    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED."""
 
 
 WHOLE: Final = 255
@@ -94,8 +100,8 @@ WHOLE: Final = 255
 class Event(NamedTuple):
     """One fact: never changed, only followed by others.
 
-    In the journal: octets 0 kind, 1 segment, 2-3 carrier, 4-7 code, 8-15 n, 16-23 at_ms, 24 length of the tail,
-    then the tail; little-endian.
+    In the journal: octets 0 kind, 1 segment, 2-3 carrier, 4-7 code, 8-15 n, 16-23 at_ms, 24 length of the
+    tail, then the tail; little-endian.
     """
 
     kind: int
@@ -134,8 +140,9 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was accepted: a record of the journal, as a msgpack array in this order.
 
-    `to` are the digits of E.164. `carriers` is the route: numbers of carriers, best first. `reference` is that of
-    concatenation. `key_hash` is 0 without idempotency; `body_hash` tells a repetition from a conflict.
+    `to` are the digits of E.164. `carriers` is the route: numbers of carriers, best first. `reference` is
+    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells a repetition from a
+    conflict.
     """
 
     n: int
