@@ -55,7 +55,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "apsw": ("store",),
     "msgspec": ("model", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
                 "ingest", "outcomes", "pipeline", "simulator", "app", "cli"),
-    "numpy": ("encoding", "store", "outcomes"),
+    "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "typing_extensions": ("encoding",),  # for mypy alone
     "uvloop": ("app", "cli", "simulator"),
 }  # fmt: skip

@@ -72,9 +72,7 @@ class Profile:
         self.table = table
         self.encoder = _named(at, lambda: _encoder(table))
         self.dialect = _named(join(at, "receipts"), lambda: _dialect(table.receipts, join(at, "receipts")))
-        self.overrides = _named(
-            join(at, "status"), lambda: status.check_overrides(dict[int | str, str](table.status))
-        )
+        self.overrides = _named(join(at, "status"), lambda: status.check_overrides({**table.status}))
         self._senders: dict[str, Refusal | None] = {}
         self._senders_max = senders_max
         before = table.registered_delivery if table.receipts_for == "all" else 0

@@ -103,7 +103,7 @@ class ProfileTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     tlvs: dict[str, int | str] = {}
     """TLVs of every submit_sm, by name or number: numbers, text, or octets as ``hex:0a0b``."""
 
-    status: dict[str, str] = {}
+    status: dict[int | str, str] = {}
     """Dispositions of command_status that differ, as ``ESME_RSUBMITFAIL = "permanent"``."""
     receipts: Receipts = Receipts()
 
