@@ -27,9 +27,10 @@ KEYS_REMEMBERED: Final = 500_000
 SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
 """A year ahead: later is a slip of units (seconds for milliseconds)."""
 _REFERENCES: Final = 1 << 16
+_NO_ROUTE: Final = Refusal(Code.NO_ROUTE, "no route of the configuration fits this message", "to")
 
-Route = Callable[[str, str, int, int], tuple[int, ...] | Refusal]
-"""(to, sender, traffic_class, n) -> numbers of carriers, best first and never none."""
+Route = Callable[[str, str, int, int], tuple[int, ...]]
+"""(to, sender, traffic_class, n) -> numbers of carriers, best first none: no rule fits."""
 
 
 @dataclass(slots=True)
@@ -80,7 +81,9 @@ class Admission:
         self._route = route
         self._profiles = profiles
 
-    def admit(self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0)) -> Batch:
+    def admit(
+        self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0)
+    ) -> Batch:
         """Look at each. `closed`: by class, 0, or after how many milliseconds to come again."""
         batch = Batch([None] * len(requests))
         entropy = self._entropy(5 * len(requests))
@@ -98,7 +101,9 @@ class Admission:
 
     def unknown_keys(self, requests: Sequence[SendRequest]) -> list[int]:
         """Return the hashes of keys that `keys` does not know: the store may."""
-        hashes = [_hash(key) for request in requests if (key := request.idempotency_key or request.client_ref)]
+        hashes = [
+            _hash(key) for request in requests if (key := request.idempotency_key or request.client_ref)
+        ]
         return [each for each in hashes if self.keys.get(each) is None]
 
     def take_back(self, batch: Batch, code: str, detail: str, retry_after_ms: int) -> None:
@@ -125,7 +130,7 @@ class Admission:
             detail = "too much is waiting already; nothing is wrong with this message"
             return Refused("overloaded", detail, "", request.client_ref, closed[traffic_class])
         to = self._normalise(request.to)
-        if type(to) is not str:
+        if isinstance(to, Refusal):
             return _refused(request, to)
         text = request.text
         if not text or len(text) > self._text_max:
@@ -143,8 +148,8 @@ class Admission:
             return Refused("ttl_out_of_range", detail, "ttl_ms", request.client_ref)
         n = self.next_n
         carriers = self._route(to, request.sender, traffic_class, n)
-        if type(carriers) is not tuple:
-            return _refused(request, carriers)
+        if not carriers:
+            return _refused(request, _NO_ROUTE)
         slot = hash(to) & (_REFERENCES - 1)
         reference = self._references[slot]
         message = Message(
@@ -169,7 +174,9 @@ class Admission:
         if len(frames) != 1:
             if not frames:
                 refusal = profile.refusal(message)
-                return _refused(request, refusal or Refusal(Code.NO_ROUTE, "the carrier cannot send this", "to"))
+                return _refused(
+                    request, refusal or Refusal(Code.NO_ROUTE, "the carrier cannot send this", "to")
+                )
             if len(frames) > policy.max_segments:
                 detail = f"the text needs {len(frames)} segments, {policy.max_segments} are allowed"
                 return Refused(Code.TOO_MANY_SEGMENTS, detail, "text", request.client_ref)
@@ -209,7 +216,14 @@ def _hash(key: str) -> int:
 
 
 def _hash_of_body(request: SendRequest) -> int:
-    body = (request.to, request.text, request.sender, request.traffic_class.value, request.ttl_ms, request.send_after_ms)
+    body = (
+        request.to,
+        request.text,
+        request.sender,
+        request.traffic_class.value,
+        request.ttl_ms,
+        request.send_after_ms,
+    )
     return _hash(repr(body))
 
 

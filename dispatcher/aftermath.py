@@ -8,7 +8,6 @@ Law 6: all segments of a message go to one carrier. So a long message changes it
 of its segments was accepted (`_regroup`); else its refused segments are tried again where the others went.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,17 +16,15 @@ from typing import TYPE_CHECKING, Final
 from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.queue import ClassQueue
 from dispatcher.carrier.retry import Action, Cause, Decision, Situation, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
 from dispatcher.config import Config
 from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
-from dispatcher.routing.health import Health
+from dispatcher.routing.health import PROBES, Health
 from dispatcher.smpp.constants import Tlv
 from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.receipt_text import Kind, parse, recognise
 from dispatcher.smpp.status import Disposition
-from dispatcher.store.records import unpack_messages
 
 if TYPE_CHECKING:
     from dispatcher.pipeline import Pipeline
@@ -75,7 +72,9 @@ class Group:
 class Aftermath:
     """Judges and waits. `chance` returns 0 to below 1."""
 
-    def __init__(self, pipeline: "Pipeline", config: Config, health: Health, chance: Callable[[], float]) -> None:
+    def __init__(
+        self, pipeline: "Pipeline", config: Config, health: Health, chance: Callable[[], float]
+    ) -> None:
         self.schedule = Schedule()
         self.health = health
         self._pipeline = pipeline
@@ -88,7 +87,9 @@ class Aftermath:
 
     # ---- refused, unanswered ----
 
-    def refused(self, lane: Lane, refused: Iterable[tuple[Submission, int, bytes | None]], now_ms: int) -> None:
+    def refused(
+        self, lane: Lane, refused: Iterable[tuple[Submission, int, bytes | None]], now_ms: int
+    ) -> None:
         """Judge refusals by the carrier's status table."""
         profile = self._pipeline.profiles[lane.number]
         again: list[Submission] = []
@@ -252,6 +253,24 @@ class Aftermath:
             self._pipeline.spawn(self._take_up(self.schedule.pop(now_ms, DUE_MOST)))
         self._pipeline.flush_soon()
 
+    def resume(self, due: Due, carrier: int, due_ms: int) -> None:
+        """After a restart: go on with what was refused, unsent or waiting."""
+        self._troubles[due.n, due.segment] = Trouble(carrier)
+        self.schedule.add(due_ms, due.n, due.segment, due.attempts or 1)
+
+    def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int) -> None:
+        """After a restart: judge what may have been written as what was not answered."""
+        lane = self._pipeline.lanes.get(carrier)
+        if message is None or lane is None:
+            reason = Reason.OUR_BUG if message is None else Reason.NO_CARRIER
+            self._book.finish(due.n, Outcome.UNKNOWN, reason, carrier, now_ms)
+            return
+        submissions = self._pipeline.submissions(carrier, message, now_ms)
+        mine = [each for each in submissions if each.segment == due.segment]
+        for submission in mine:
+            submission.attempts = due.attempts
+        self.unanswered(lane, mine, now_ms)
+
     def _look_after(self, lane: Lane, now_ms: int) -> None:
         health = self.health[lane.number]
         health.bound(lane.is_bound, now_ms)
@@ -262,9 +281,10 @@ class Aftermath:
         for queue in lane.queues:
             if queue.is_behind:
                 self._pipeline.expire_tail(queue, now_ms)
-        urgent_fit = health.fit(True, now_ms)
-        lane.pause(health.broken and not urgent_fit)
-        if not urgent_fit:
+        fit = health.fit(True, now_ms)
+        lane.pause(self._pipeline.is_closing or (health.broken and not fit))
+        lane.probes = PROBES if health.broken else 0
+        if not fit:
             self._evacuate(lane, now_ms)
 
     def _evacuate(self, lane: Lane, now_ms: int) -> None:
@@ -348,15 +368,25 @@ class Aftermath:
             said = parse(text, tlvs, dialect)
             key = dialect.key_of_receipt(said.message_id, said.id_from_tlv) if said.message_id else b""
             readable = 0 < len(key) <= 128 and b"\0" not in key and said.state is not None
-            if kind is Kind.MESSAGE or (kind is Kind.LOOKS_LIKE and not (readable and self._book.knows(lane.number, key))):
+            if kind is Kind.MESSAGE or (
+                kind is Kind.LOOKS_LIKE and not (readable and self._book.knows(lane.number, key))
+            ):
                 messages.append(incoming)
-            elif not readable:
-                log.warning("a receipt without an id or a state was kept and not understood", extra={"carrier": lane.name})
+            elif not readable or said.state is None:
+                log.warning(
+                    "a receipt without an id or a state was kept and not understood",
+                    extra={"carrier": lane.name},
+                )
                 messages.append(incoming)
             else:
                 if said.unmapped:
-                    log.warning("a receipt in words unknown to the carrier's profile", extra={"carrier": lane.name, "stat": said.stat})
-                self._book.settle(lane.number, key, said.state, said.err or b"", now_ms, kind is Kind.INTERMEDIATE)
+                    log.warning(
+                        "a receipt in words unknown to the carrier's profile",
+                        extra={"carrier": lane.name, "stat": said.stat},
+                    )
+                self._book.settle(
+                    lane.number, key, said.state, said.err or b"", now_ms, kind is Kind.INTERMEDIATE
+                )
         return messages
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:

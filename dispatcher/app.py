@@ -10,53 +10,74 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final, TypeVar
+from uuid import UUID
 
 from dispatcher import recovery
-from dispatcher._ext.book import Book
-from dispatcher._ext.events import EventBuffer
-from dispatcher.admission import Admission, number_of
+from dispatcher._ext.book import OUTCOMES, Book
+from dispatcher._ext.events import EventBuffer, read_events
+from dispatcher.admission import Admission
 from dispatcher.aftermath import TICK_S, Aftermath
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile, load
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Carrier, Config
-from dispatcher.errors import ConfigError, DispatcherError, StoreError
-from dispatcher.model import Accepted, Event, Refused, SendRequest, TrafficClass
+from dispatcher.errors import ConfigError
+from dispatcher.model import Accepted, Event, Outcome, Refused, SendRequest, TrafficClass
 from dispatcher.pipeline import Pipeline
-from dispatcher.refusal import Code, Refusal
 from dispatcher.routing.health import Health
+from dispatcher.routing.numbers import normaliser
+from dispatcher.routing.plan import Complaint, NumberingPlan
+from dispatcher.routing.plan import parse as plan_lines
+from dispatcher.routing.ported import PortedNumbers, parse_ported
 from dispatcher.routing.rules import Router
 from dispatcher.smpp.account import Account, Tls
-from dispatcher.smpp.session import Timers
+from dispatcher.smpp.dialect import ACCEPTED, DELIVERED
+from dispatcher.smpp.session import DEFAULT_TIMERS
 from dispatcher.store.journal import Journal
 
 SNAPSHOT_S: Final = 60.0
-"""Between snapshots: a restart replays the events of a minute."""
+"""Between snapshots: a restart replays the events of about a minute."""
 PARKED_MAX: Final = 200_000
 """Receipts without a message that are kept: a carrier's backlog of a bad night."""
 SETTLED_MAX: Final = 1_000_000
-"""Ids remembered after their end, 60 octets each: a duplicate receipt comes within minutes."""
+"""Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
+HISTORY_OCTETS: Final = 1 << 20
+"""Of events in one read."""
+
+_T = TypeVar("_T")
+Cursor = tuple[int, int]
+"""A place in the history: the row, and how many of its events were seen."""
 
 
 class Dispatcher:
     """A dispatcher in this process: one event loop, one store. Use it as a context manager.
 
-    `folder` is where relative file names of the configuration start. ConfigError: it can't work as configured.
+    `folder` is where relative file names of the configuration start. ConfigError: it cannot work as configured.
     StoreError: the store is in use, of a newer version, or damaged beyond reading.
     """
 
-    def __init__(self, config: Config, *, folder: Path | None = None, now_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, config: Config, *, folder: Path | None = None, now_ms: Callable[[], int] | None = None
+    ) -> None:
         self.config = config
         self.failure: BaseException | None = None
-        """Why it stopped by itself, if it did: the store failed."""
-        self.failed = asyncio.Event()
+        """Why it stopped by itself: its store failed. Nothing is accepted or sent any more; leave the process."""
+        self.journal: Journal
+        self.pipeline: Pipeline
         self._folder = folder or Path()
         self._now_ms = now_ms or wall_ms
+        self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._corrupt: list[tuple[int, int, int, int]] = []
+
+    def __repr__(self) -> str:
+        state = "failed" if self.failure else "running" if self._tasks else "closed"
+        return f"<Dispatcher {state}: {self.pipeline.book!r}, {list(self.pipeline.lanes.values())!r}>"
 
     async def __aenter__(self) -> "Dispatcher":
         await self.open()
@@ -70,14 +91,230 @@ class Dispatcher:
     # ---- what a program does ----
 
     async def send(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
-        """Accept messages; when this returns, what is accepted is on disk. In order, a verdict for each."""
+        """Accept messages; return a verdict for each, in order. What is accepted is on disk by then."""
         return await self.pipeline.accept(requests)
 
-    async def cancel(self, message_id: str | bytes) -> bool:
-        """Take a message back that still waits. True: it ends as cancelled and is not sent; False: too late."""
-        return await self.pipeline.cancel(_octets(message_id))
+    async def cancel(self, message_id: str) -> bool:
+        """Take back a message that still waits. True: it ends as cancelled; False: too late, or unknown.
 
-    async def history(self, after: tuple[int, int] = (0, 0)) -> AsyncIterator[Event]:
-        """Yield every event since a cursor, in order, as far as there are any now."""
-        ...
-        yield
+        ValueError: no UUID.
+        """
+        return await self.pipeline.cancel(UUID(message_id).bytes)
+
+    async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
+        """Yield every event after a cursor, with its own, in order and without an end: what is new as it comes."""
+        while True:
+            async for cursor, event in self.history(after):
+                after = cursor
+                yield cursor, event
+            await self.journal.wait_for_events(max(after[0], self._seen_seq))
+
+    async def history(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
+        """Yield the events after a cursor that are durable now, in order, each with its own cursor."""
+        seq, seen = after
+        self._seen_seq = self.journal.events_seq
+        rows = await self.journal.events(seq - 1, HISTORY_OCTETS)
+        while rows:
+            for row in rows:
+                skip = seen if row.seq == seq else 0
+                for index, event in enumerate(read_events(row.body, Event), 1):
+                    if index > skip:
+                        yield (row.seq, index), event
+            rows = await self.journal.events(rows[-1].seq, HISTORY_OCTETS)
+
+    async def committed(self) -> None:
+        """Wait until all that has happened so far is on disk."""
+        await self.pipeline.committed()
+
+    async def wait_failed(self) -> BaseException:
+        """Wait until it stops by itself; return why."""
+        await self._failed.wait()
+        assert self.failure is not None
+        return self.failure
+
+    # ---- start and stop ----
+
+    async def open(self) -> None:
+        """Open the store, recover, begin to connect. When this returns, messages are accepted."""
+        loop = asyncio.get_running_loop()
+        self.journal = await loop.run_in_executor(
+            None,
+            partial(
+                Journal.open, Path(self.config.store), clock_ms=self._now_ms, on_corrupt=self._on_corrupt
+            ),
+        )
+        try:
+            self._build(loop)
+            await loop.run_in_executor(None, recovery.restore, self.journal, self.pipeline)
+            self.journal.start(loop, on_failure=self._on_failure)
+            await recovery.take_up(self.pipeline)
+        except BaseException:
+            await self.journal.close()
+            raise
+        for lane in self.pipeline.lanes.values():
+            await lane.pool.start()
+            lane.look()
+        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._snapshots())]
+
+    async def close(self, limit_ms: int = 10_000) -> None:
+        """Stop accepting, let answers come, unbind, write what is left; what waits is found at the next start."""
+        self.pipeline.is_closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.close(limit_ms) for lane in self.pipeline.lanes.values()))
+        if self.failure is None:
+            await self.pipeline.settle()
+            await self._snapshot()
+        await self.journal.close()
+        self._tasks = []
+
+    def _build(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put the rooms together."""
+        config, journal = self.config, self.journal
+        numbers = {name: journal.carrier(name) for name in config.carriers}
+        profiles = {
+            numbers[name]: load(carrier, f"carriers.{name}", config.limits.senders_max)
+            for name, carrier in config.carriers.items()
+        }
+        events = EventBuffer()
+        book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
+        for number, profile in profiles.items():
+            set_dialect(book, number, profile)
+        health = Health({numbers[name]: carrier.answer_limit_ms for name, carrier in config.carriers.items()})
+        router = Router(config.routes, numbers, *self._plan())
+        admission = Admission(config, normaliser(config.default_country), router.route, profiles, os.urandom)
+        self.pipeline = pipeline = Pipeline(
+            config,
+            admission,
+            journal,
+            book,
+            events,
+            journal.stream("later"),
+            journal.stream("received"),
+            self._on_failure,
+            self._now_ms,
+        )
+        pipeline.profiles = profiles
+        pipeline.aftermath = Aftermath(pipeline, config, health, random.random)
+        reserved = tuple(config.classes[traffic_class].reserved_window for traffic_class in TrafficClass)
+        for name, carrier in config.carriers.items():
+            queues = tuple(
+                ClassQueue(each, journal.stream(f"{name}/{each.name.lower()}"), config.limits.lane_max)
+                for each in TrafficClass
+            )
+            account = account_of(name, carrier, self._folder)
+            pipeline.lanes[numbers[name]] = Lane(
+                numbers[name], name, account, carrier.tps, queues, reserved, pipeline, self._now_ms
+            )
+
+    def _plan(self) -> tuple[NumberingPlan | None, PortedNumbers | None]:
+        plan = ported = None
+        if (name := self.config.numbering_plan) is not None:
+            plan = NumberingPlan(self._read("numbering_plan", name, plan_lines))
+        if (name := self.config.ported_numbers) is not None:
+            ported = self._read("ported_numbers", name, parse_ported)
+        return plan, ported
+
+    def _read(self, key: str, name: str, parse: Callable[[Iterable[str]], tuple[_T, list[Complaint]]]) -> _T:
+        path = self._folder / name
+        try:
+            with path.open(encoding="utf-8") as lines:
+                found, complaints = parse(lines)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{key}: {error}") from None
+        if complaints:
+            raise ConfigError(f"{key}: {path}: {complaints[0]} (and {len(complaints) - 1} more)")
+        return found
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.pipeline.aftermath.tick()
+
+    async def _snapshots(self) -> None:
+        while True:
+            await asyncio.sleep(SNAPSHOT_S)
+            await self._snapshot()
+
+    async def _snapshot(self) -> None:
+        """Keep the book as it is, so that a restart need not read everything."""
+
+    def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:
+        self._corrupt.append((seq, stream, first, last))
+
+    def _on_failure(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+            self.pipeline.is_closing = True
+            for lane in self.pipeline.lanes.values():
+                lane.pause(True)
+            self._failed.set()
+
+
+def wall_ms() -> int:
+    """Return UTC in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def account_of(name: str, carrier: Carrier, folder: Path) -> Account:
+    """Return the SMPP account of a configured carrier; ConfigError: its password cannot be read."""
+    tls = carrier.tls
+    return Account(
+        host=carrier.host,
+        port=carrier.port,
+        system_id=carrier.system_id.encode(),
+        password=password_of(name, carrier, folder).encode(),
+        system_type=carrier.system_type.encode(),
+        transceivers=carrier.transceivers,
+        transmitters=carrier.transmitters,
+        receivers=carrier.receivers,
+        window=carrier.window,
+        timers=DEFAULT_TIMERS._replace(
+            session_init_ms=carrier.timers.session_init_ms,
+            response_ms=carrier.timers.response_ms,
+            enquire_link_ms=carrier.timers.enquire_link_ms,
+            enquire_response_ms=carrier.timers.enquire_response_ms,
+        ),
+        tls=None
+        if tls is None
+        else Tls(
+            verify=tls.verify,
+            ca_file=_in(folder, tls.ca_file),
+            certificate_file=_in(folder, tls.certificate_file),
+            key_file=_in(folder, tls.key_file),
+            server_hostname=tls.server_hostname,
+        ),
+    )
+
+
+def password_of(name: str, carrier: Carrier, folder: Path) -> str:
+    """Return the password, from where the configuration says; ConfigError: it is not there."""
+    at = f"carriers.{name}"
+    if carrier.password_env is not None:
+        try:
+            return os.environ[carrier.password_env]
+        except KeyError:
+            raise ConfigError(f"{at}.password_env: {carrier.password_env} is not set") from None
+    if carrier.password_file is not None:
+        base = Path(os.environ.get("CREDENTIALS_DIRECTORY", folder))
+        try:
+            return (base / carrier.password_file).read_text(encoding="utf-8").partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{at}.password_file: {error}") from None
+    return carrier.password or ""
+
+
+def set_dialect(book: Book, number: int, profile: Profile) -> None:
+    """Tell the book how a carrier writes its receipts."""
+    dialect = profile.dialect
+    outcomes = bytearray(OUTCOMES)
+    if dialect.accepted_is_final:
+        outcomes[ACCEPTED] = Outcome.UNKNOWN  # by the letter final, and yet not delivered
+    if not dialect.handset_receipts:
+        outcomes[DELIVERED] = Outcome.UNKNOWN  # it says no more than that the SMSC has it
+    book.set_dialect(number, outcomes=bytes(outcomes), receipts=profile.asks_receipts, **dialect.compiled)
+
+
+def _in(folder: Path, name: str | None) -> str | None:
+    return None if name is None else str(folder / name)

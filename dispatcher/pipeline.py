@@ -22,13 +22,14 @@ from typing import Any, Final, NamedTuple
 from dispatcher._ext.book import Book, Submission
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch
+from dispatcher.admission import Admission, Batch, number_of
 from dispatcher.aftermath import Aftermath
 from dispatcher.carrier.lane import Lane
+from dispatcher.config import Config
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.errors import OverloadedError
-from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest
+from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest, TrafficClass
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
@@ -39,6 +40,12 @@ LOAD_OCTETS: Final = 1 << 20
 """Of the journal in one read: some thousand messages, a few milliseconds to unpack."""
 RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
+QUEUE_OCTETS_MAX: Final = 64 << 20
+"""Handed to the journal and not committed: seconds of a slow disk; codes are still taken then."""
+FULL_RETRY_MS: Final = 5_000
+"""What those are told for whose class the disk has no room left: somebody has to make some."""
+CLOSING_RETRY_MS: Final = 10_000
+"""What those are told who come while we stop: a restart takes a few seconds."""
 OVERLOADED_RETRY_MS: Final = 1_000
 """What those are told who come while too much waits: lanes empty by the second."""
 
@@ -58,6 +65,7 @@ class Pipeline:
 
     def __init__(
         self,
+        config: Config,
         admission: Admission,
         journal: Journal,
         book: Book,
@@ -76,11 +84,12 @@ class Pipeline:
         self.aftermath: Aftermath
         self.now_ms = now_ms
         self.failed = failed
-        self._later_stream = later_stream
+        self.is_closing = False
+        self.later_stream = later_stream
         self._loop = asyncio.get_running_loop()
         self._received_stream = received_stream
+        self._policies = config.classes
         self._waiters: list[Callable[[], None]] = []
-        self._rows: list[Row] = []  # beside events
         self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,7 +102,7 @@ class Pipeline:
         found when it is opened again.
         """
         now_ms = self.now_ms()
-        batch = self.admission.admit(requests, now_ms)
+        batch = self.admission.admit(requests, now_ms, self._closed())
         if batch.messages:
             try:
                 await self._write(batch, now_ms)
@@ -102,6 +111,21 @@ class Pipeline:
         if batch.repeats:
             await self._repeat(batch, requests)
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
+
+    def _closed(self) -> list[int]:
+        """Return, by class, 0 or after how many milliseconds to come again."""
+        if self.is_closing:
+            return [CLOSING_RETRY_MS] * len(TrafficClass)
+        return [self._closed_for(traffic_class) for traffic_class in TrafficClass]
+
+    def _closed_for(self, traffic_class: TrafficClass) -> int:
+        if not self.journal.accepts(traffic_class):
+            return FULL_RETRY_MS
+        waiting = sum(lane.queues[traffic_class].messages for lane in self.lanes.values())
+        if waiting >= self._policies[traffic_class].backlog_max:
+            return OVERLOADED_RETRY_MS
+        behind = self.journal.queue_octets > QUEUE_OCTETS_MAX
+        return OVERLOADED_RETRY_MS if behind and traffic_class != TrafficClass.AUTHORIZATION else 0
 
     def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
@@ -119,7 +143,7 @@ class Pipeline:
             if message.send_after_ms:
                 later.append(message)
         if later:
-            rows.append(_row(self._later_stream, later))
+            rows.append(_row(self.later_stream, later))
         count, body = self.events.take()
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
@@ -140,7 +164,11 @@ class Pipeline:
         return Arrival(lane, queue, batch, claimed)
 
     def _written(
-        self, arrivals: list[Arrival], later: list[Message], done: asyncio.Future[None], error: Exception | None
+        self,
+        arrivals: list[Arrival],
+        later: list[Message],
+        done: asyncio.Future[None],
+        error: Exception | None,
     ) -> None:
         for lane, queue, batch, claimed in arrivals:
             queue.arriving -= len(batch) - claimed
@@ -166,6 +194,36 @@ class Pipeline:
                 client_ref = requests[place].client_ref
                 batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
 
+    async def cancel(self, message_id: bytes) -> bool:
+        """Take back a message that waits. True: it ends as cancelled and is never sent."""
+        n = number_of(message_id)
+        message = (await self.journal.find([n])).get(n)
+        if message is None or message.message_id != message_id or not self._take_out(message):
+            return False
+        self.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, self.now_ms())
+        await self.committed()
+        return True
+
+    def _take_out(self, message: Message) -> bool:
+        n = message.n
+        if self.book.is_finished(n):
+            return False
+        if not self.book.touched(n) and self.aftermath.schedule.remove(n):
+            return True
+        for lane in self.lanes.values():
+            queue = lane.queues[message.traffic_class]
+            waiting = queue.waiting.find(n)
+            if len(waiting) == message.segments and not any(each.attempts for each in waiting):
+                for submission in waiting:
+                    submission.cancelled = True
+                lane.look()
+                return True
+        queue = self.lanes[message.carriers[0]].queues[message.traffic_class]
+        if message.send_after_ms or self.book.touched(n) or not queue.loaded_n < n <= queue.tail_n:
+            return False
+        queue.skip.add(n)
+        return True
+
     # ---- durability ----
 
     def after_commit(self, done: Callable[[], None]) -> None:
@@ -176,8 +234,14 @@ class Pipeline:
     async def committed(self) -> None:
         """Wait until all that has been written so far is durable."""
         done: asyncio.Future[None] = self._loop.create_future()
-        self.after_commit(lambda: done.cancelled() or done.set_result(None))
+        self.after_commit(partial(_fulfil, done))
         await done
+
+    async def settle(self) -> None:
+        """Wait until everything that runs beside the path has ended and all is durable."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.committed()
 
     def flush_soon(self) -> None:
         """Give the events to the journal at the end of this turn of the loop."""
@@ -191,9 +255,7 @@ class Pipeline:
         count, body = self.events.take()
         waiters, self._waiters = self._waiters, []
         if count or waiters:
-            rows, self._rows = self._rows, []
-            if count:
-                rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
+            rows = [Row(EVENTS_STREAM, 0, 0, count, body)] if count else []
             self.journal.append(rows, partial(_tell, waiters))
 
     # ---- what lanes ask and tell (carrier.lane.Desk) ----
@@ -243,9 +305,20 @@ class Pipeline:
         now_ms = self.now_ms()
         odd = self.book.receipted(incoming, lane.number, now_ms)
         if odd and (messages := self.aftermath.odd(lane, odd, now_ms)):
-            body = b"".join(each.pdu for each in messages)
-            self._rows.append(Row(self._received_stream, lane.number, lane.number, len(messages), body))
-        self.after_commit(partial(lane.pool.acknowledge, source, incoming))
+            incoming = [each for each in incoming if each not in messages]
+            self._keep(lane, source, messages)
+        if incoming:
+            self.after_commit(partial(_acknowledge, lane, source, incoming))
+
+    def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
+        """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""
+
+        def kept(error: Exception | None) -> None:
+            status = CommandStatus.ESME_ROK if error is None else CommandStatus.ESME_RX_T_APPN
+            lane.pool.acknowledge(source, messages, status)
+
+        body = b"".join([each.pdu for each in messages])
+        self.journal.append([Row(self._received_stream, 0, 0, len(messages), body)], kept)
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
         """Let the aftermath know: it may move messages elsewhere."""
@@ -366,7 +439,14 @@ def _submissions(messages: list[Message], frames: list[list[bytes]], carrier: in
         for segment, frame in enumerate(its_frames):
             found.append(
                 Submission(
-                    message, message.n, segment, segments, message.traffic_class, message.deadline_ms, frame, carrier
+                    message,
+                    message.n,
+                    segment,
+                    segments,
+                    message.traffic_class,
+                    message.deadline_ms,
+                    frame,
+                    carrier,
                 )
             )
     return found
@@ -374,6 +454,16 @@ def _submissions(messages: list[Message], frames: list[list[bytes]], carrier: in
 
 def _row(stream: int, messages: list[Message]) -> Row:
     return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
+
+
+def _fulfil(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+def _acknowledge(lane: Lane, source: Connection, incoming: list[Incoming]) -> None:
+    """Where the connection is gone, the carrier sends it again."""
+    lane.pool.acknowledge(source, incoming)
 
 
 def _tell(waiters: list[Callable[[], None]], error: Exception | None) -> None:

@@ -1,50 +1,64 @@
-"""From a journal to the state in which the process died: the snapshot, the events after it, and what was in doubt.
+"""From a journal to the state in which the process died: its events, and what was in doubt.
 
 Every accepted message is in one of these places afterwards, by what the events say of it:
 
 * ended: nothing is done;
 * submitted: the book awaits its receipt;
 * claimed and not answered: it may have been written, so it is judged as an unanswered one;
-* refused, unsent, waiting for a retry, moved: into the schedule, due when it was, or now;
-* untouched: it still waits in its stream, behind the mark from which the queue reads on.
+* refused, unsent, waiting for a retry, moved: it goes on when it is due, or now;
+* untouched: it still waits in its stream, and the queue reads on from its beginning.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from dispatcher._ext.book import Book
-from dispatcher.aftermath import Aftermath
+from dispatcher.carrier.schedule import Due
 from dispatcher.model import EventKind
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
-from dispatcher.store.records import EVENTS_STREAM
+from dispatcher.store.records import unpack_messages
 
 FIND_MOST: Final = 2_000
 """Messages in doubt that are read from the journal at once."""
+READ_OCTETS: Final = 4 << 20
+"""Of a stream, in one read."""
+_DOUBTFUL: Final = (EventKind.CLAIMED, EventKind.UNANSWERED)
 
 
-def restore(journal: Journal, book: Book) -> dict[str, int]:
-    """Bring the book to the last event that is durable; return the marks of the snapshot. It blocks: call it before
-    anything runs."""
-    snapshot = journal.load_snapshot()
-    events_seq, marks = 0, {}
-    if snapshot is not None:
-        book.load(snapshot.pieces)
-        events_seq, marks = snapshot.events_seq, snapshot.marks
-    for row in journal.event_rows(events_seq):
-        book.replay(row.body)
-    return marks
+def restore(journal: Journal, pipeline: Pipeline) -> None:
+    """Bring book, queues and numbers to the last commit. It blocks; nothing else runs yet."""
+    reader = journal.reader()
+    book = pipeline.book
+    try:
+        for row in reader.event_rows(0):
+            book.replay(row.body)
+        book.recovered()
+        for lane in pipeline.lanes.values():
+            for queue in lane.queues:
+                queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
+        pipeline.admission.next_n = reader.last_n + 1
+        after_n = 0
+        while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
+            for row in rows:
+                messages = unpack_messages(row.body, row.count)
+                pipeline.aftermath.wait([message for message in messages if not book.touched(message.n)])
+            after_n = rows[-1].last
+    finally:
+        reader.close()
 
 
-async def take_up(pipeline: Pipeline, aftermath: Aftermath, unsettled: list[tuple[int, int, int, int, int, int, int]]) -> None:
+async def take_up(pipeline: Pipeline) -> None:
     """Put what was on its way where it belongs. Lanes are there and have no binds yet."""
     now_ms = pipeline.now_ms()
-    doubtful = [each for each in unsettled if each[2] in (EventKind.CLAIMED, EventKind.UNANSWERED)]
-    for n, segment, state, attempts, due_ms, carrier, _ in unsettled:
-        if state not in (EventKind.CLAIMED, EventKind.UNANSWERED):
-            aftermath.resume(n, segment, attempts, max(due_ms, now_ms), carrier)
+    aftermath = pipeline.aftermath
+    doubtful = []
+    for n, segment, state, attempts, due_ms, carrier, _ in pipeline.book.unsettled():
+        if state in _DOUBTFUL:
+            doubtful.append((n, segment, attempts, carrier))
+        else:
+            aftermath.resume(Due(n, segment, attempts), carrier, max(due_ms, now_ms))
     for start in range(0, len(doubtful), FIND_MOST):
         some = doubtful[start : start + FIND_MOST]
         found = await pipeline.journal.find([each[0] for each in some])
-        for n, segment, _, attempts, _, carrier, _ in some:
-            aftermath.doubt(found.get(n), n, segment, attempts, carrier, now_ms)
+        for n, segment, attempts, carrier in some:
+            aftermath.doubt(found.get(n), Due(n, segment, attempts), carrier, now_ms)
+    pipeline.flush_soon()

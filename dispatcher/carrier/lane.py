@@ -44,7 +44,11 @@ class Desk(Protocol):
         """Commit that these may be written, then call `lane.claimed`."""
 
     def answered(
-        self, lane: "Lane", batch: list[Submission], statuses: list[int], ids: list[bytes | None],
+        self,
+        lane: "Lane",
+        batch: list[Submission],
+        statuses: list[int],
+        ids: list[bytes | None],
         done: Callable[[], None],
     ) -> None:
         """Take answers; call `done` when they are committed."""
@@ -94,6 +98,8 @@ class Lane:
         self.rate = AdaptiveRate(clock(), tps)
         self.bucket = Bucket(clock(), tps)
         self.is_paused = False
+        self.probes = 0
+        """Above 0: it is not known whether the carrier works again; so many of a class find out."""
         self.unsettled = 0
         """Written and not yet durably answered."""
         self._desk = desk
@@ -118,7 +124,8 @@ class Lane:
         """Take up the windows of an account. `window_reserved`: by class, the share no lower class may take."""
         self.window = account.window * (account.transceivers + account.transmitters)
         self._reserve = tuple(
-            int(self.window * sum(window_reserved[:traffic_class])) for traffic_class in range(len(self.queues))
+            int(self.window * sum(window_reserved[:traffic_class]))
+            for traffic_class in range(len(self.queues))
         )
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
@@ -139,7 +146,8 @@ class Lane:
         """How many segments of a class may be claimed now."""
         if self.is_paused or not self.is_bound:
             return 0
-        return max(0, self._ahead - len(queue.claimed) - queue.claiming)
+        most = self.probes or self._ahead
+        return max(0, most - len(queue.claimed) - queue.claiming)
 
     def claimed(self, queue: ClassQueue, batch: list[Submission], asked: int) -> None:
         """Take segments whose claim is committed; so many were asked for."""
@@ -192,14 +200,15 @@ class Lane:
     def _pump(self, now_ms: int) -> None:
         now_ns = self._clock()
         self._follow_rate(now_ns)
-        room = min(self.window - self.unsettled, self.pool.room)
+        free = self.window - self.unsettled
+        room = min(free, self.pool.room)
         batch: list[Submission] = []
         taken_by: list[tuple[ClassQueue, int]] = []
         wait_ns = -1
         queues, first_most = self._order()
         for queue in queues:
             reserve = self._reserve[queue.traffic_class] if first_most is None else 0
-            wanted = min(len(queue.claimed), room - len(batch) - reserve)
+            wanted = min(len(queue.claimed), room - len(batch), free - reserve - len(batch))
             if first_most is not None:
                 wanted, first_most = min(wanted, first_most), None
             if wanted <= 0:

@@ -51,6 +51,11 @@ class ClassQueue:
         )
 
     @property
+    def messages(self) -> int:
+        """About how many messages wait: segments in memory, messages of the tail."""
+        return len(self.waiting) + self.arriving + self.tail_count
+
+    @property
     def is_behind(self) -> bool:
         """Whether some of it is in the journal only."""
         return self.loaded_n < self.tail_n
@@ -111,7 +116,11 @@ class ClassQueue:
         """Take up to about `most` waiting segments, whole messages, to be claimed."""
         batch: list[Submission] = []
         self.waiting.pull(most, now_ms, batch)
-        while batch and (rest := batch[-1].segments - 1 - batch[-1].segment) and self.waiting.pull(rest, now_ms, batch):
+        while (
+            batch
+            and (rest := batch[-1].segments - 1 - batch[-1].segment)
+            and self.waiting.pull(rest, now_ms, batch)
+        ):
             pass
         return batch
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from dispatcher._ext.receipt import key, local_seconds
 from dispatcher.errors import ConfigError
@@ -139,6 +139,19 @@ class Dialect:
     def key_of_receipt(self, message_id: bytes, from_tlv: bool = False) -> bytes:
         """Return the look-up key of an id from a receipt: from its text, or from receipted_message_id."""
         return key(message_id, self._bases[0 if from_tlv and self.tlv_id == "response" else 1], self._flags)
+
+    @property
+    def compiled(self) -> dict[str, Any]:
+        """What dispatcher._ext.book needs to read ids and words by itself: arguments of `Book.set_dialect`."""
+        response_base, receipt_base = self._bases
+        return {
+            "response_base": response_base,
+            "receipt_base": receipt_base,
+            "tlv_base": response_base if self.tlv_id == "response" else receipt_base,
+            "flags": self._flags,
+            "words": dict(self._words),
+            "own_words": bool(self.states),
+        }
 
     def state_of(self, stat: bytes) -> int | None:
         """Return the message_state that a word of ``stat`` means, in any case; None: it is unmapped."""

@@ -24,6 +24,7 @@ from dispatcher.smpp.account import Account
 from dispatcher.smpp.bind import Bind, Stage
 from dispatcher.smpp.budget import Budget
 from dispatcher.smpp.connection import Connection
+from dispatcher.smpp.constants import Command
 from dispatcher.smpp.dial import tls_context
 from dispatcher.smpp.report import COUNTERS, Alarm, BindState, Owner, PoolState
 
@@ -107,6 +108,13 @@ class Pool:
         """How many submits would be taken now."""
         now_ns = self._clock()
         return min(sum(bind.room(now_ns) for bind in self._binds), self._budget.most(now_ns, self.in_flight))
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is a bind that can submit."""
+        return any(
+            bind.stage is Stage.BOUND and bind.command_id != Command.BIND_RECEIVER for bind in self._binds
+        )
 
     @property
     def in_flight(self) -> int:

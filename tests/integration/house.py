@@ -33,13 +33,21 @@ def config_for(folder: Path, *smscs: Simulator, **more: Any) -> Config:
     return from_dict(data)
 
 
-def request(number: int, traffic_class: TrafficClass = TrafficClass.TRANSACTIONAL, **more: Any) -> SendRequest:
+def request(
+    number: int, traffic_class: TrafficClass = TrafficClass.TRANSACTIONAL, **more: Any
+) -> SendRequest:
     """Return a request whose text ends with the token t<number>."""
-    values: dict[str, Any] = {"to": f"+7900{number:07d}", "text": f"Your code is 4711 t{number}", "sender": "Bank"}
+    values: dict[str, Any] = {
+        "to": f"+7900{number:07d}",
+        "text": f"Your code is 4711 t{number}",
+        "sender": "Bank",
+    }
     return SendRequest(**(values | {"traffic_class": traffic_class} | more))
 
 
-def requests(count: int, traffic_class: TrafficClass = TrafficClass.TRANSACTIONAL, first: int = 0) -> list[SendRequest]:
+def requests(
+    count: int, traffic_class: TrafficClass = TrafficClass.TRANSACTIONAL, first: int = 0
+) -> list[SendRequest]:
     """Return so many requests with tokens of their own."""
     return [request(number, traffic_class) for number in range(first, first + count)]
 
@@ -67,7 +75,9 @@ async def events_of(dispatcher: Dispatcher) -> list[Event]:
     return [event async for event in dispatcher.history()]
 
 
-async def outcomes(dispatcher: Dispatcher, count: int, limit_s: float = 20.0) -> dict[int, tuple[Outcome, Reason]]:
+async def outcomes(
+    dispatcher: Dispatcher, count: int, limit_s: float = 20.0
+) -> dict[int, tuple[Outcome, Reason]]:
     """Wait until `count` messages have ended; return each one's outcome by its number. Each ends once."""
     end = asyncio.get_running_loop().time() + limit_s
     while True:
