@@ -7,6 +7,7 @@
     ├── EncodingError                    a text that cannot be sent as asked
     │   ├── UnencodableError             which character, where, in which alphabets
     │   └── TooManySegmentsError         how many segments it needs, how many are allowed
+    ├── OverloadedError                  retryable: refused at the door, and how long to wait
     ├── StoreError                       what is stored cannot be read, or could not be written
     └── SmppError
         ├── LocalProtocolError           we were asked to send something SMPP forbids: a bug on our side
@@ -85,6 +86,22 @@ class TooManySegmentsError(EncodingError):
         least = "" if self.exact else "at least "
         advice = "shorten it or raise max_segments (at most 255)" if self.segments <= 255 else "shorten it"
         return f"the text needs {least}{self.segments:,} segments, {self.max_segments} are allowed; {advice}"
+
+
+class OverloadedError(DispatcherError):
+    """Nothing was taken, because a limit is reached: come again later. Only at the door.
+
+    Attributes: ``retry_after_ms``, how long to wait first.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_ms: int) -> None:
+        self.retry_after_ms = retry_after_ms
+        super().__init__(message, retry_after_ms)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class StoreError(DispatcherError):
