@@ -89,7 +89,7 @@ class TooManySegmentsError(EncodingError):
 
 
 class OverloadedError(DispatcherError):
-    """Nothing was taken, because a limit is reached: come again later. Only at the door, never for what was taken.
+    """Nothing was taken, because a limit is reached: come again later. Only at the door.
 
     Attributes: ``retry_after_ms``, how long to wait first.
     """

@@ -72,7 +72,7 @@ async def until(condition: Callable[[], object], what: str = "", limit_s: float 
 async def events_of(dispatcher: Dispatcher) -> list[Event]:
     """Return every event so far, in order."""
     await dispatcher.committed()
-    return [event async for event in dispatcher.history()]
+    return [event async for _, event in dispatcher.history()]
 
 
 async def outcomes(

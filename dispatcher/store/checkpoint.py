@@ -1,0 +1,82 @@
+"""Copying the WAL into the journal's file, beside the writer and not in its commits.
+
+A thread of its own copies in steps while commits go on (a passive checkpoint takes no lock that a commit
+needs). Under load it never quite catches up, and a WAL that is never wholly copied grows for ever; so when it
+has become large, the writer copies the little that is left between two commits, and the next commit begins
+the WAL anew.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import apsw
+
+STEP_PAGES: Final = 1_024
+"""New pages of the WAL, 4 MiB, before the next step."""
+LARGE_PAGES: Final = 16_384
+"""Of the WAL, 64 MiB, before the writer helps: some seconds of full load."""
+
+
+class Checkpointer:
+    """Owns a connection and a thread. `tend` is the writer's part."""
+
+    def __init__(
+        self, writer: apsw.Connection, connection: apsw.Connection, check: Callable[[], None]
+    ) -> None:
+        """`writer` is the connection that commits; `check` is called once a second, and may raise."""
+        self.pages = 0
+        """In the WAL, after the last commit."""
+        self.copied = 0
+        """Of them, as far as is known."""
+        self.error: Exception | None = None
+        """What went wrong in the thread: as fatal as in a commit."""
+        self._writer = writer
+        self._connection = connection
+        self._check = check
+        self._wake = threading.Event()
+        self._is_closing = False
+        writer.set_wal_hook(self._committed)
+        self._thread = threading.Thread(target=self._run, name="journal checkpoint", daemon=True)
+        self._thread.start()
+
+    def tend(self, is_due: bool) -> None:
+        """In the writer's thread, between commits: wake the other one, or copy the rest."""
+        if self.error is not None:
+            raise self.error
+        if is_due:
+            self._check()
+        behind = self.pages - self.copied
+        if self.pages >= LARGE_PAGES and 0 < behind < 2 * STEP_PAGES:
+            with suppress(apsw.BusyError):  # the other one is at it: at the next commit, then
+                self.pages, self.copied = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        elif behind >= STEP_PAGES or (behind and is_due):
+            self._wake.set()
+
+    def close(self) -> None:
+        """End the thread and close its connection."""
+        self._is_closing = True
+        self._wake.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _committed(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        if pages < self.pages:
+            self.copied = 0  # the WAL has begun anew
+        self.pages = pages
+        return apsw.SQLITE_OK
+
+    def _run(self) -> None:
+        while not self._is_closing:
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                pages, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                if pages <= self.pages:  # else it has begun anew meanwhile
+                    self.copied = copied
+            except apsw.BusyError:
+                pass
+            except Exception as error:
+                self.error = error
+                return

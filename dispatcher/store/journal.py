@@ -1,0 +1,265 @@
+"""The journal of one process: appended by one thread, read by another, and never waited for on the loop.
+
+::
+
+    journal = Journal.open(folder, clock_ms=clock_ms)     lock, format, room on the disk
+    reader = journal.reader()                             recovery: read it all
+    journal.start(loop, on_failure=leave)                 from now on it is written
+    journal.append([Row(stream, first, last, count, body)], done)
+    rows = await journal.read(stream, after_n, most_octets)
+    await journal.close()
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import apsw
+
+from dispatcher.errors import OverloadedError, StoreError
+from dispatcher.model import Message
+from dispatcher.store.checkpoint import Checkpointer
+from dispatcher.store.lock import Lock
+from dispatcher.store.metrics import Metrics
+from dispatcher.store.reader import OnCorrupt, Reader
+from dispatcher.store.records import Row, StoredRow
+from dispatcher.store.schema import JOURNAL, open_checkpointer, open_writer
+from dispatcher.store.space import RESERVE_OCTETS, Space
+from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
+
+__all__ = ["Journal", "Row", "StoredRow"]
+
+LOW_OCTETS: Final = 1 << 30
+"""Free octets below which marketing is refused: a minute of messages at full rate, texts, events and
+projection."""
+
+_T = TypeVar("_T")
+
+
+class Journal:
+    """See above; `open` makes it. All methods are for the thread of the loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        lock: Lock,
+        connection: apsw.Connection,
+        clock_ms: Callable[[], int],
+        space: Space,
+        on_corrupt: OnCorrupt,
+        vfs: str | None,
+    ) -> None:
+        self.folder = folder
+        self.space = space
+        self.queue_octets = 0
+        """Handed over, and not told to be done."""
+        self.queue_appends = 0
+        self.events_seq = 0
+        """Of the last committed row: whoever has read up to here has read all."""
+        self._lock = lock
+        self._connection = connection
+        self._on_corrupt = on_corrupt
+        self._vfs = vfs
+        self._reader = self.reader()
+        self._numbers = {kind: self._reader.numbers_of(kind) for kind in ("stream", "carrier")}
+        self._names = {number: name for name, number in self._numbers["carrier"].items()}
+        self.events_seq = self._reader.bounds[1]
+        self._inode = (folder / JOURNAL).stat().st_ino
+        self._checkpointer = Checkpointer(connection, open_checkpointer(folder, vfs), self._check)
+        self._writer = Writer(connection, clock_ms, space, self._checkpointer.tend)
+        self._threads = ThreadPoolExecutor(1, "journal reader")
+        self._followers: list[tuple[int, asyncio.Future[None]]] = []
+        self._is_failed = False
+        self._loop: asyncio.AbstractEventLoop
+        self._on_failure: Callable[[Exception], None]
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        clock_ms: Callable[[], int],
+        on_corrupt: OnCorrupt = lambda seq, stream, first, last: None,
+        reserve_octets: int = RESERVE_OCTETS,
+        low_octets: int = LOW_OCTETS,
+        free_octets: Callable[[], int] | None = None,
+        vfs: str | None = None,
+    ) -> "Journal":
+        """Open the journal of a store, and make it where there is none; for one process at a time.
+
+        Parameters:
+            folder: of the store.
+            clock_ms: the wall clock, UTC.
+            on_corrupt: told, in the reader's thread, of each damaged row.
+            reserve_octets, low_octets, free_octets: see Space.
+            vfs: name of a registered VFS of apsw, for faults in tests.
+
+        StoreError: in use, of a newer format, no journal, or it cannot be opened.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = Lock(folder)
+        try:
+            connection = open_writer(folder, vfs)
+            space = Space(folder, reserve_octets, low_octets, free_octets)
+            return cls(folder, lock, connection, clock_ms, space, on_corrupt, vfs)
+        except apsw.Error as error:
+            lock.release()
+            raise StoreError(f"{folder / JOURNAL} cannot be opened: {error}") from error
+        except BaseException:
+            lock.release()
+            raise
+
+    def __repr__(self) -> str:
+        metrics = self.metrics
+        return (
+            f"<Journal {self.state}: {metrics.commits} commits of {metrics.records} records, "
+            f"{self.queue_appends} appends ({self.queue_octets} octets) waiting>"
+        )
+
+    # ---- writing ----
+
+    def start(self, loop: asyncio.AbstractEventLoop, *, on_failure: Callable[[Exception], None]) -> None:
+        """Start the thread that writes; `on_failure` is called once, on the loop, when nothing can be
+        written."""
+        self._loop, self._on_failure = loop, on_failure
+        self._writer.start(loop, self._committed, self._failed)
+
+    def append(self, rows: Sequence[Row], done: Done) -> None:
+        """Hand over rows for one commit; `done` is called on the loop.
+
+        With None: the commit has returned, synced. With OverloadedError: nothing of it was written, because
+        it holds messages and the disk is full; rows of events alone are never refused. StoreError: the
+        journal has failed.
+        """
+        if self._is_failed:
+            raise StoreError(f"the journal of {self.folder} has failed: {self._writer.error}")
+        octets = sum([len(row.body) for row in rows])
+        append = Append(rows, partial(self._done, octets, done), octets)
+        self.queue_octets += octets
+        self.queue_appends += 1
+        if self.space.is_full and append.is_new:
+            error = OverloadedError("the disk of the store is full", FULL_RETRY_AFTER_MS)
+            self._loop.call_soon(append.done, error)
+        else:
+            self._writer.put(append)
+
+    def stream(self, name: str) -> int:
+        """Return the number of a stream of messages, from 1; a new name gets the next one."""
+        return self._number("stream", name)
+
+    def carrier(self, name: str) -> int:
+        """Return the number of a carrier, from 1; a new name gets the next one."""
+        number = self._number("carrier", name)
+        self._names[number] = name
+        return number
+
+    def carrier_name(self, number: int) -> str:
+        """Return the name of a carrier; KeyError where there is none of that number."""
+        return self._names[number]
+
+    def _number(self, kind: str, name: str) -> int:
+        numbers = self._numbers[kind]
+        if (number := numbers.get(name)) is None:
+            number = numbers[name] = len(numbers) + 1
+            self._writer.put(Job(partial(_add_name, kind, number, name), _nothing, is_vital=True))
+        return number
+
+    # ---- reading ----
+
+    def reader(self) -> Reader:
+        """Return a reader of its own, for another thread or before the start; the caller closes it."""
+        return Reader(self.folder, self._on_corrupt, self._vfs)
+
+    async def read(self, stream: int, after_n: int, most_octets: int) -> list[StoredRow]:
+        """See Reader.stream."""
+        return await self._ask(partial(self._reader.stream, stream, after_n, most_octets))
+
+    async def find(self, numbers: Iterable[int]) -> dict[int, Message]:
+        """See Reader.find."""
+        return await self._ask(partial(self._reader.find, list(numbers)))
+
+    async def events(self, after_seq: int, most_octets: int) -> list[StoredRow]:
+        """See Reader.events."""
+        return await self._ask(partial(self._reader.events, after_seq, most_octets))
+
+    async def wait_for_events(self, after_seq: int) -> None:
+        """Return when a row after that one is committed."""
+        if self.events_seq <= after_seq:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._followers.append((after_seq, future))
+            await future
+
+    async def _ask(self, call: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except apsw.Error as error:
+            raise StoreError(f"{self.folder / JOURNAL} cannot be read: {error}") from error
+
+    # ---- state ----
+
+    @property
+    def state(self) -> Literal["ok", "full", "failed"]:
+        """What it takes: "full": new messages are refused until there is room. "failed": the process has to
+        be started anew."""
+        if self._is_failed:
+            return "failed"
+        return "full" if self.space.is_full else "ok"
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counters since the opening."""
+        return self._writer.metrics
+
+    def accepts(self, traffic_class: int) -> bool:
+        """Say whether there is room on the disk for new messages of a class."""
+        return traffic_class < self.space.classes and not self._is_failed
+
+    async def close(self) -> None:
+        """Write what was handed over, unless it has failed, and let others have the store."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _close(self) -> None:
+        self._writer.stop()
+        self._checkpointer.close()
+        self._threads.shutdown()
+        self._reader.close()
+        if self._writer.error is None:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._connection.close()
+        self._lock.release()
+
+    # ---- on the loop, from the writer ----
+
+    def _committed(self, seq: int) -> None:
+        self.events_seq = seq
+        waiting = self._followers
+        if waiting:
+            self._followers = [each for each in waiting if each[0] >= seq]
+            for after_seq, future in waiting:
+                if after_seq < seq and not future.done():
+                    future.set_result(None)
+
+    def _done(self, octets: int, done: Done, error: Exception | None) -> None:
+        self.queue_octets -= octets
+        self.queue_appends -= 1
+        done(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._is_failed = True
+        self._on_failure(error)
+
+    def _check(self) -> None:
+        """In the writer's thread: SQLite does not see that its file was taken away."""
+        if (self.folder / JOURNAL).stat().st_ino != self._inode:
+            raise StoreError(f"{self.folder / JOURNAL} is another file than the one that was opened")
+
+
+def _add_name(kind: str, number: int, name: str, connection: apsw.Connection) -> None:
+    connection.execute("INSERT INTO name (kind, number, name) VALUES (?, ?, ?)", (kind, number, name))
+
+
+def _nothing(error: Exception | None) -> None:
+    """Nobody waits."""

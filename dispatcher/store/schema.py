@@ -1,0 +1,141 @@
+"""The journal's file: its tables, its format version, and how connections to it are opened.
+
+WAL, synchronous=FULL: a commit has returned when its frames are synced. Checkpoints are never automatic: they
+would run inside a commit. The file is open to any SQLite 3.37 or newer for reading.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from dispatcher.errors import StoreError
+
+JOURNAL: Final = "journal.db"
+FORMAT: Final = 1
+"""Of the tables and of the records in them; a store of a newer format is refused."""
+APPLICATION_ID: Final = 0x534D5344
+"""Tells the file from other SQLite files: "SMSD"."""
+PAGE_OCTETS: Final = 4096
+"""Smallest writes for small commits; measured beside 8 and 16 KiB in bench/README.md."""
+BUSY_MS: Final = 5_000
+"""How long to wait for another process that recovers or resets the WAL: milliseconds in practice."""
+
+_TABLES: Final = """
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY,  -- grows by one; never used twice, because the newest row is never trimmed
+    at_ms INTEGER NOT NULL,   -- when it was written
+    stream INTEGER NOT NULL,  -- 0: events; others: see name
+    first INTEGER NOT NULL,   -- lowest n in it; 0 for events
+    last INTEGER NOT NULL,    -- highest n in it; grows along a stream
+    count INTEGER NOT NULL,   -- records in it
+    crc INTEGER NOT NULL,     -- of all the others: store/records.py
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX journal_stream ON journal (stream, last);
+CREATE TABLE name (
+    kind TEXT NOT NULL,       -- 'stream' or 'carrier'
+    number INTEGER NOT NULL,  -- from 1
+    name TEXT NOT NULL,
+    PRIMARY KEY (kind, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE snapshot (
+    id INTEGER NOT NULL,      -- the newest is the highest
+    part INTEGER NOT NULL,    -- from 1; 0 is the head, written last: without it the snapshot is torn
+    crc INTEGER NOT NULL,     -- of the body
+    body BLOB NOT NULL,
+    PRIMARY KEY (id, part)
+) STRICT;
+"""
+
+
+def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open the journal for writing, and make it if there is none. The caller holds the lock.
+
+    StoreError: it is no journal, or of a newer format. apsw.Error: it cannot be opened.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
+    connection = apsw.Connection(str(folder / JOURNAL), flags=flags, vfs=vfs)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    try:
+        connection.execute(f"PRAGMA page_size={PAGE_OCTETS}")
+        if _check_format(connection, folder) == 0:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            with transaction(connection):
+                connection.execute(_TABLES)
+                connection.pragma("application_id", APPLICATION_ID)
+                connection.pragma("user_version", FORMAT)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.wal_autocheckpoint(0)
+        # After a failed fsync the WAL may not be on disk as it is read: copy it out, synced, and begin anew.
+        connection.set_busy_timeout(BUSY_MS)
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+        connection.set_busy_timeout(0)
+        with suppress(apsw.BusyError):  # somebody reads it: a later one will
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(folder: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open the journal for reading, whether or not another process writes it. Raises as open_writer."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
+    try:
+        connection = apsw.Connection(str(folder / JOURNAL), flags=flags, vfs=vfs)
+    except apsw.CantOpenError:
+        raise StoreError(f"{folder} holds no {JOURNAL} that can be read") from None
+    connection.set_busy_timeout(BUSY_MS)
+    try:
+        if _check_format(connection, folder) == 0:
+            raise StoreError(f"{folder / JOURNAL} is empty")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_checkpointer(folder: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open the journal for copying its WAL, beside its writer."""
+    connection = apsw.Connection(str(folder / JOURNAL), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.wal_autocheckpoint(0)
+    return connection
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All or nothing; SQLite may have rolled back already where the disk is full."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_format(connection: apsw.Connection, folder: Path) -> int:
+    """Return the format version, 0 for a file with nothing in it."""
+    path = folder / JOURNAL
+    try:
+        version, application = connection.pragma("user_version"), connection.pragma("application_id")
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
+    except apsw.NotADBError:
+        raise StoreError(f"{path} is no SQLite file, or its first page is damaged") from None
+    if (version, application, tables) == (0, 0, 0):
+        return 0
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is not a journal of this program (application id {application:#x})")
+    if version > FORMAT:
+        newer = f"format {version}, written by a newer version of this program"
+        raise StoreError(f"{path} has {newer}; this one knows {FORMAT}")
+    return int(version)

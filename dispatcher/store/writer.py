@@ -1,0 +1,235 @@
+"""The one thread that writes the journal: group commits, and small jobs between them.
+
+Law: what was handed over is told to be done only after the commit that holds it has returned, synced. All
+that was handed over while a commit ran becomes the next one. A full disk is expected: new messages are
+refused, events wait and are tried again. Any other error is the end: nothing is written and no fsync is
+called any more, because what a failed fsync left behind nobody knows; whoever waits is not told anything, and
+the journal is opened anew in a new process.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from queue import Empty, SimpleQueue
+from time import perf_counter, sleep
+from typing import Final, NamedTuple
+
+import apsw
+from msgspec.structs import astuple
+
+from dispatcher.errors import OverloadedError
+from dispatcher.store.metrics import Metrics
+from dispatcher.store.records import EVENTS_STREAM, Row, StoredRow, checksum, join
+from dispatcher.store.schema import transaction
+from dispatcher.store.space import Space
+
+GROUP_OCTETS_MAX: Final = 4 << 20
+"""Of one commit, but for the last append in it: some 20 ms; what comes after it waits so long at most."""
+IDLE_S: Final = 1.0
+"""How often the disk is looked at, and the WAL copied, when nothing is to be written."""
+FULL_RETRY_S: Final = 0.2
+"""How often events are tried again when even the reserve is used up."""
+FULL_RETRY_AFTER_MS: Final = 5_000
+"""What those are told who are refused because the disk is full: somebody has to make room."""
+
+Done = Callable[[Exception | None], None]
+
+
+class Append(NamedTuple):
+    """Rows of one commit, and who is told on the loop when it has returned: with None, or OverloadedError."""
+
+    rows: Sequence[Row]
+    done: Done
+    octets: int
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it holds messages, which may be refused, and not only events, which may not."""
+        return any(row.stream != EVENTS_STREAM for row in self.rows)
+
+
+class Job(NamedTuple):
+    """Something else to be written, in a transaction of its own, at its place in the order.
+
+    `done` is called in the writer's thread, with None or OverloadedError; a vital one is tried until there is
+    room.
+    """
+
+    run: Callable[[apsw.Connection], None]
+    done: Done
+    is_vital: bool = False
+
+
+class Writer:
+    """Owns the connection that writes, from `start` until it has ended.
+
+    Parameters:
+        connection: see schema.open_writer. clock_ms: the wall clock. space: the disk; only this thread calls
+        it from `start` on. tend: called in this thread after each commit, with True once a second; what it
+        raises is the end, too.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        clock_ms: Callable[[], int],
+        space: Space,
+        tend: Callable[[bool], None],
+    ) -> None:
+        self.metrics = Metrics()
+        self.error: Exception | None = None
+        """What ended it, if not `close`."""
+        self._connection = connection
+        self._clock_ms = clock_ms
+        self._space = space
+        self._tend = tend
+        self._seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM journal").get
+        self._queue: SimpleQueue[Append | Job | None] = SimpleQueue()
+        self._held: list[Append] = []
+        """Events that the full disk did not take."""
+        self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
+        self._looked_s = 0.0
+        self._loop: asyncio.AbstractEventLoop
+        self._on_failure: Callable[[Exception], None]
+        self._on_commit: Callable[[int], None]
+
+    def start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_commit: Callable[[int], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        """Start the thread; on the loop, on_commit(seq of the last row) follows every commit, before its
+        `done`s."""
+        self._loop, self._on_commit, self._on_failure = loop, on_commit, on_failure
+        self._thread.start()
+
+    def put(self, item: Append | Job) -> None:
+        """Hand over; from any thread, never blocks."""
+        self._queue.put(item)
+
+    def stop(self) -> None:
+        """Write what was handed over so far, and end; blocks until then."""
+        if self._thread.ident is not None:
+            self._queue.put(None)
+            self._thread.join()
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except Exception as error:  # whatever it is: nothing more may be written
+            self.error = error
+            self._tell(self._on_failure, error)
+
+    def _turn(self) -> bool:
+        """Write one group, and the job after it; return whether to go on."""
+        group, job, goes_on = self._collect()
+        if self._space.is_full:
+            group = self._refuse(group)
+        if group:
+            self._commit(group)
+        if job is not None:
+            self._do(job)
+        now_s = perf_counter()
+        if now_s - self._looked_s >= IDLE_S:
+            self._looked_s = now_s
+            self._space.look()
+            self._tend(True)
+        else:
+            self._tend(False)
+        return goes_on
+
+    def _collect(self) -> tuple[list[Append], Job | None, bool]:
+        """Take what waits, in order: appends up to the first job, or up to GROUP_OCTETS_MAX."""
+        group, octets = self._held, sum(append.octets for append in self._held)
+        self._held = []
+        try:
+            item = self._queue.get(timeout=FULL_RETRY_S if group else IDLE_S)
+            while isinstance(item, Append):
+                group.append(item)
+                octets += item.octets
+                if octets >= GROUP_OCTETS_MAX:
+                    return group, None, True
+                item = self._queue.get_nowait()
+        except Empty:
+            return group, None, True
+        return group, item, item is not None
+
+    def _commit(self, group: list[Append]) -> None:
+        started_s = perf_counter()
+        rows = self._number(join([row for append in group for row in append.rows]))
+        try:
+            if rows:
+                self._insert(rows)
+        except apsw.FullError:
+            self._space.give_up()
+            self.metrics.full += 1
+            events = self._refuse(group)
+            if len(events) == len(group):
+                self._held = events
+            elif events:
+                self._commit(events)
+            return
+        self._seq += len(rows)
+        self.metrics.committed(rows, len(group), perf_counter() - started_s)
+        self._tell(self._deliver, group, self._seq, None)
+
+    def _number(self, rows: list[Row]) -> list[StoredRow]:
+        at_ms = self._clock_ms()
+        return [StoredRow(seq, at_ms, *astuple(row)) for seq, row in enumerate(rows, self._seq + 1)]
+
+    def _insert(self, rows: list[StoredRow]) -> None:
+        """One statement is one transaction, and the thread waits for the GIL once and not at every row."""
+        values: list[int | bytes] = []
+        for row in rows:
+            values += (*astuple(row), checksum(row))
+        self._connection.execute(_insertion(len(rows)), values)
+
+    def _refuse(self, group: list[Append]) -> list[Append]:
+        """Turn new messages away, and return the rest."""
+        refused = [append for append in group if append.is_new]
+        if refused:
+            self.metrics.refused += len(refused)
+            error = OverloadedError("the disk of the store is full", FULL_RETRY_AFTER_MS)
+            self._tell(self._deliver, refused, 0, error)
+        return [append for append in group if not append.is_new]
+
+    def _do(self, job: Job) -> None:
+        try:
+            with transaction(self._connection):
+                job.run(self._connection)
+        except apsw.FullError:
+            self._space.give_up()
+            if not job.is_vital:
+                job.done(OverloadedError("the disk of the store is full", FULL_RETRY_AFTER_MS))
+                return
+            sleep(FULL_RETRY_S)
+            self._do(job)
+            return
+        job.done(None)
+
+    def _tell(self, call: Callable[..., None], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _deliver(self, group: list[Append], seq: int, error: Exception | None) -> None:
+        """On the loop: tell all of a group; what one of them raises is not the others' business."""
+        if error is None:
+            self._on_commit(seq)
+        for append in group:
+            try:
+                append.done(error)
+            except Exception as raised:
+                context = {"message": "a callback of the journal failed", "exception": raised}
+                self._loop.call_exception_handler(context)
+
+
+@cache
+def _insertion(rows: int) -> str:
+    columns = "seq, at_ms, stream, first, last, count, body, crc"
+    return f"INSERT INTO journal ({columns}) VALUES {','.join(['(?,?,?,?,?,?,?,?)'] * rows)}"

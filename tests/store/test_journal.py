@@ -1,0 +1,112 @@
+"""The journal over real files: what is appended is read again, in order, grouped as it came."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from dispatcher._ext.events import EventBuffer, read_events
+from dispatcher.errors import StoreError
+from dispatcher.model import EventKind
+from dispatcher.store.journal import Journal, Row
+from tests.store.conftest import NOW_MS, commit, message, messages_of, opened, row_of, running
+
+
+def events(*numbers: int) -> Row:
+    """A row with one FINISHED a number."""
+    buffer = EventBuffer()
+    for n in numbers:
+        buffer.add(EventKind.FINISHED, n, NOW_MS)
+    count, body = buffer.take()
+    return Row(0, 0, 0, count, body)
+
+
+def test_what_is_committed_is_read_in_order(tmp_path: Path) -> None:
+    """Rows of a stream come back in order of n, from after a number, and stop once the octets are reached."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            for n in range(1, 31, 3):
+                await commit(journal, row_of([message(n), message(n + 1), message(n + 2)]))
+            rows = await journal.read(1, 0, 1 << 20)
+            assert [(row.first, row.last, row.count) for row in rows] == [
+                (n, n + 2, 3) for n in range(1, 31, 3)
+            ]
+            assert [row.seq for row in rows] == list(range(1, 11))
+            assert {row.at_ms for row in rows} == {NOW_MS}
+            assert messages_of(rows) == [message(n) for n in range(1, 31)]
+            assert [row.first for row in await journal.read(1, 4, 1)] == [4]  # 5 and 6 are in it
+            assert [row.first for row in await journal.read(1, 6, 1)] == [7]
+            assert [row.first for row in await journal.read(1, 6, len(rows[2].body) + 1)] == [7, 10]
+            assert await journal.read(1, 30, 1) == []
+            assert await journal.read(2, 0, 1) == []
+
+    asyncio.run(scene())
+
+
+def test_appends_of_one_turn_are_one_commit(tmp_path: Path) -> None:
+    """A thousand appends while the thread is busy become few commits, a row a stream, with events last."""
+
+    async def scene() -> Journal:
+        async with running(tmp_path) as journal:
+            for n in range(1, 1001):
+                journal.append([row_of([message(n)], 1 + n % 2), events(n)], lambda error: None)
+            await commit(journal, events(7))
+            rows = await journal.events(0, 1 << 30)
+            assert sum(row.count for row in rows) == 1001
+            assert journal.metrics.commits < 50
+            assert journal.metrics.records == 2001
+            assert (journal.queue_appends, journal.queue_octets) == (0, 0)
+            for stream in (1, 2):
+                found = [each.n for each in messages_of(await journal.read(stream, 0, 1 << 30))]
+                assert found == [n for n in range(1, 1001) if 1 + n % 2 == stream]
+            reader = journal.reader()
+            accepted: set[int] = set()
+            for row in reader.rows(0, 1 << 30):
+                if row.stream:
+                    accepted.update(each.n for each in messages_of([row]))
+                else:
+                    assert {event[4] for event in read_events(row.body, tuple)} <= accepted
+            reader.close()
+            return journal
+
+    asyncio.run(scene())
+
+
+def test_messages_are_found_by_number(tmp_path: Path) -> None:
+    """find looks into the row of every stream that may hold a number; unknown numbers are left out."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            other = journal.stream("2")
+            odd, even = [message(n) for n in range(1, 100, 2)], [message(n) for n in range(2, 101, 2)]
+            await commit(journal, row_of(odd), row_of(even, other))
+            await commit(journal, row_of([message(200)], other))
+            assert await journal.find([1, 50, 99, 100, 200, 150, 999]) == {
+                n: message(n) for n in (1, 50, 99, 100, 200)
+            }
+            assert await journal.find([]) == {}
+
+    asyncio.run(scene())
+
+
+def test_a_store_survives_its_process(tmp_path: Path) -> None:
+    """What was committed is there after closing; numbers of rows go on, names keep their numbers."""
+
+    async def scene(n: int) -> list[int]:
+        async with running(tmp_path) as journal:
+            assert (journal.stream("b"), journal.carrier("mts"), journal.carrier_name(1)) == (2, 1, "mts")
+            await commit(journal, row_of([message(n)]))
+            return [row.seq for row in await journal.read(1, 0, 1 << 20)]
+
+    assert asyncio.run(scene(1)) == [1]
+    assert asyncio.run(scene(2)) == [1, 2]
+
+
+def test_f15_a_second_process_is_refused_at_once(tmp_path: Path) -> None:
+    """F15: opening a store that is open is a StoreError that says so; after closing it opens."""
+    journal = opened(tmp_path)
+    with pytest.raises(StoreError, match="is in use by another process"):
+        opened(tmp_path)
+    asyncio.run(journal.close())
+    asyncio.run(opened(tmp_path).close())
