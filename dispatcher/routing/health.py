@@ -15,7 +15,7 @@ Slowness stands beside it: the average latency passes its limit, or five times w
 A slow carrier is the last choice of urgent messages, and ordinary for the others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dispatcher.smpp.status import Disposition
@@ -60,6 +60,7 @@ RECOVERED_SHARE: Final = 0.5
 """Of the limit: what was slow is not until its average falls so far."""
 SLOW_PROBE_MS: Final = 1_000
 """Between two urgent messages that are sent to a slow carrier to see whether it still is."""
+_NEVER_MS: Final = 1 << 62
 
 
 class CarrierHealth:
@@ -80,6 +81,7 @@ class CarrierHealth:
         "_total",
         "_up_since_ms",
         "_usual_ms",
+        "fit_from_ms",
         "slow",
     )
 
@@ -98,6 +100,8 @@ class CarrierHealth:
         self.slow = False
         """Whether urgent messages go elsewhere."""
         self._slow_probed_ms = 0
+        self.fit_from_ms = _NEVER_MS
+        """From this time on there is nothing to ask: it is up, stable, neither broken nor slow."""
 
     def __repr__(self) -> str:
         """Say how it is."""
@@ -115,21 +119,22 @@ class CarrierHealth:
             self._up_since_ms = None
         elif self._up_since_ms is None:
             self._up_since_ms = now_ms
+        self._settle()
 
-    def answered(self, disposition: Disposition, latency_ms: int, now_ms: int) -> None:
-        """Note one submit_sm_resp and how long it took."""
-        self._time(latency_ms)
+    def answered(self, disposition: Disposition, latency_ms: int, now_ms: int, times: int = 1) -> None:
+        """Note submit_sm_resps that came together and say the same, and how long they took on average."""
+        self._time(latency_ms, times)
         abnormal = disposition in ABNORMAL
         if self._pause_ms:
-            self._probed(abnormal, now_ms)
+            self._probed(abnormal, now_ms, times)
             return
         self._advance(now_ms)
         slot = self._slots[self._slot % len(self._slots)]
-        slot[0] += 1
-        self._total += 1
+        slot[0] += times
+        self._total += times
         if abnormal:
-            slot[1] += 1
-            self._abnormal += 1
+            slot[1] += times
+            self._abnormal += times
             if self._total >= SAMPLES_MIN and self._abnormal > ABNORMAL_SHARE * self._total:
                 self.pause(now_ms)
 
@@ -149,12 +154,14 @@ class CarrierHealth:
         if oldest_ms > self._limit():
             self.slow = True
             self._latency_ms = max(self._latency_ms, float(oldest_ms))
+            self._settle()
 
     def pause(self, now_ms: int) -> None:
         """Open the circuit: nothing is sent, then probes are; each time for twice as long."""
         self._pause_ms = min(self._pause_ms * 2 or PAUSE_MS, PAUSE_MOST_MS)
         self._paused_until_ms = now_ms + self._pause_ms
         self._probes_left, self._probes_answered = PROBES, 0
+        self._settle()
 
     def fit(self, urgent: bool, now_ms: int) -> int:
         """Return 2: send; 1: only where no other carrier is at 2; 0: not at all."""
@@ -178,29 +185,39 @@ class CarrierHealth:
         elif urgent and self.slow:
             self._slow_probed_ms = now_ms
 
-    def _probed(self, abnormal: bool, now_ms: int) -> None:
+    def _probed(self, abnormal: bool, now_ms: int, times: int) -> None:
         """Judge an answer while the circuit is open. What was sent before the pause says nothing new."""
         if now_ms < self._paused_until_ms:
             return
         if abnormal:
             self.pause(now_ms)
             return
-        self._probes_answered += 1
+        self._probes_answered += times
         if self._probes_answered >= PROBES:
             self._pause_ms = 0
             self._slots = [[0, 0] for _ in self._slots]
             self._total = self._abnormal = 0
+            self._settle()
 
-    def _time(self, latency_ms: int) -> None:
+    def _time(self, latency_ms: int, times: int) -> None:
         if not self._usual_ms:
             self._latency_ms = self._usual_ms = float(latency_ms)
-        self._latency_ms += (latency_ms - self._latency_ms) * LATENCY_WEIGHT
+        self._latency_ms += (latency_ms - self._latency_ms) * (1 - (1 - LATENCY_WEIGHT) ** times)
         limit = self._limit()
         if self.slow:
-            self.slow = self._latency_ms > limit * RECOVERED_SHARE
+            slow = self._latency_ms > limit * RECOVERED_SHARE
         else:
-            self._usual_ms += (latency_ms - self._usual_ms) * USUAL_WEIGHT
-            self.slow = self._latency_ms > limit
+            self._usual_ms += (latency_ms - self._usual_ms) * (1 - (1 - USUAL_WEIGHT) ** times)
+            slow = self._latency_ms > limit
+        if slow != self.slow:
+            self.slow = slow
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._up_since_ms is None or self._pause_ms or self.slow:
+            self.fit_from_ms = _NEVER_MS
+        else:
+            self.fit_from_ms = self._up_since_ms + STABLE_MS
 
     def _limit(self) -> float:
         return min(self._limit_ms, max(SLOW_FLOOR_MS, SLOW_FACTOR * self._usual_ms))
@@ -229,14 +246,17 @@ class Health:
         """Return what is known of a carrier; KeyError: it is not configured."""
         return self._carriers[carrier]
 
-    def pick(self, route: Iterable[int], now_ms: int, urgent: bool = True) -> int | None:
+    def pick(self, route: Sequence[int], now_ms: int, urgent: bool = True) -> int | None:
         """Return the carrier for one message: the first that is fit, else the first that can be; None: wait.
 
         Carriers of a route that are not configured any more are passed over.
         """
+        carriers = self._carriers
+        if route and (first := carriers.get(route[0])) is not None and now_ms >= first.fit_from_ms:
+            return route[0]
         second: int | None = None
         for number in route:
-            carrier = self._carriers.get(number)
+            carrier = carriers.get(number)
             fit = carrier.fit(urgent, now_ms) if carrier is not None else 0
             if fit == 2:
                 return self._picked(number, urgent, now_ms)
