@@ -33,6 +33,7 @@ from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRe
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
+from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.records import EVENTS_STREAM, pack_messages, unpack_messages
 
@@ -278,8 +279,8 @@ class Pipeline:
         """Note ids, judge refusals; `done` when it is durable."""
         now_ms = self.now_ms()
         refused, _ = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
-        if len(refused) < len(batch):
-            self.aftermath.health[lane.number].accepted(len(batch) - len(refused), lane.latency_ms, now_ms)
+        if accepted := len(batch) - len(refused):
+            self.aftermath.health[lane.number].answered(Disposition.OK, lane.latency_ms, now_ms, accepted)
         if refused:
             self.aftermath.refused(lane, refused, now_ms)
         self.after_commit(done)

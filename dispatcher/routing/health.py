@@ -138,17 +138,6 @@ class CarrierHealth:
             if self._total >= SAMPLES_MIN and self._abnormal > ABNORMAL_SHARE * self._total:
                 self.pause(now_ms)
 
-    def accepted(self, count: int, latency_ms: int, now_ms: int) -> None:
-        """Note `count` answers of ESME_ROK that came in one read, after about so long."""
-        self._time(latency_ms)
-        if self._pause_ms:
-            for _ in range(count):
-                self._probed(False, now_ms)
-            return
-        self._advance(now_ms)
-        self._slots[self._slot % len(self._slots)][0] += count
-        self._total += count
-
     def waiting(self, oldest_ms: int) -> None:
         """Note for how long the oldest submit_sm has waited for its answer: nobody may answer at all."""
         if oldest_ms > self._limit():

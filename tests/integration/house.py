@@ -94,5 +94,5 @@ def copies(smsc: Simulator) -> Counter[str]:
     """Return how often each token reached a simulated carrier and was accepted there."""
     ledger = smsc.ledger
     return Counter(
-        {token: sum(0 in copy.statuses for copy in ledger.copies(token)) for token in ledger.tokens()}
+        {token: sum(0 in copy.statuses for copy in ledger.copies(token)) for token in ledger.tokens}
     )
