@@ -6,6 +6,7 @@ The SMSC is written with struct and nothing of the code under test, so that its 
 import asyncio
 import itertools
 import struct
+import time
 from collections.abc import Callable
 from ssl import SSLContext
 from typing import Any, NamedTuple
@@ -50,9 +51,14 @@ QUICK = Timers(
 _template = SubmitTemplate()
 
 
-def frame(token: bytes) -> bytes:
+def frame(token: bytes, destination: bytes = b"79990000000") -> bytes:
     """Return a submit_sm whose text is the token."""
-    return _template.encode(1, b"BANK", b"79990000000", token)
+    return _template.encode(1, b"BANK", destination, token)
+
+
+def to(token: bytes) -> bytes:
+    """Return the destination that a token names: t:79990000000:1."""
+    return token.split(b":")[1]
 
 
 def pdu(command_id: int, number: int, status: int = 0, body: bytes = b"") -> bytes:
@@ -95,7 +101,7 @@ class Link(asyncio.Protocol):
         """Keep the transport."""
         self.transport = transport
         self.smsc.links.append(self)
-        self.smsc.attempts.append(asyncio.get_running_loop().time())
+        self.smsc.attempts.append(time.monotonic_ns())  # the clock of the pool, finer than a loop's
         self.smsc.on_connect(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -154,7 +160,7 @@ class Smsc:
 
     def __init__(self) -> None:
         self.links: list[Link] = []
-        self.attempts: list[float] = []
+        self.attempts: list[int] = []
         self.submits: list[bytes] = []
         self.unbinds = 0
         self.port = 0
@@ -173,6 +179,11 @@ class Smsc:
             lambda: Link(self), "127.0.0.1", self.port, ssl=context, **options
         )
         self.port = self._server.sockets[0].getsockname()[1]
+
+    @property
+    def sockets(self) -> list[Any]:
+        """Those it listens on."""
+        return list(self._server.sockets)
 
     async def stop(self) -> None:
         """Stop listening, cut every connection."""

@@ -5,6 +5,7 @@ import datetime
 import socket
 import ssl
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ pytestmark = [
 
 def gaps(smsc: Smsc) -> list[float]:
     """Return the times between attempts, in milliseconds."""
-    return [1000 * (b - a) for a, b in zip(smsc.attempts, smsc.attempts[1:], strict=False)]
+    return [(after - before) / 1e6 for before, after in pairwise(smsc.attempts)]
 
 
 async def start(smsc: Smsc, **options: Any) -> tuple[Pool, Ledger]:
