@@ -1,4 +1,4 @@
-"""Every fault that the engine has to stand is named by the test that shows it: coverage by number cannot rot."""
+"""Every fault that the engine must stand is named by a test that shows it: coverage by number cannot rot."""
 
 import ast
 import re

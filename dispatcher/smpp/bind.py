@@ -266,7 +266,9 @@ class Bind:
         if was_bound:
             self._hub.down(self, reason, self._stable)
         else:
-            self._settle(NotBound(Trouble.REFUSED, reason))
+            if self._account is not None and self._account.tls and reason.startswith("lost"):
+                reason += ", behind a good TLS handshake: perhaps it wants (another) certificate of ours"
+            self._settle(NotBound(Trouble.REFUSED, reason, reason.startswith("tls")))
 
     # ---- helpers ----
 

@@ -9,11 +9,13 @@ Laws:
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Final, Protocol, cast
 
 from dispatcher._ext.session import Incoming
+from dispatcher.smpp.dial import tls_cause, tls_trouble
 from dispatcher.smpp.session import Event, Failed, Session, State, Unbound
 
 ANSWERS_OCTETS_MAX: Final = 1_048_576
@@ -181,7 +183,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
-        self.close("lost" if exc is None else f"lost: {type(exc).__name__}")
+        if isinstance(exc, ssl.SSLError):
+            self.close(f"{tls_trouble(exc)}: {tls_cause(exc)}")
+        else:
+            self.close("lost" if exc is None else f"lost: {type(exc).__name__}")
 
     def pause_writing(self) -> None:
         """Keep what comes in the exchange."""

@@ -281,6 +281,14 @@ def account(smsc: Smsc, **options: Any) -> Account:
     return Account(port=smsc.port, system_id=b"bank", password=b"secret", **(usual | options))
 
 
+async def start(smsc: Smsc, **options: Any) -> tuple[Pool, Ledger]:
+    """Start a pool without waiting for its binds."""
+    ledger = Ledger()
+    pool = ledger.pool = Pool(account(smsc, **options), ledger, random_source=lambda: 0.5)
+    await pool.start()
+    return pool, ledger
+
+
 async def pool_of(smsc: Smsc, **options: Any) -> tuple[Pool, Ledger]:
     """Start a pool, and wait until every bind is up."""
     ledger = Ledger()

@@ -1,23 +1,19 @@
-"""F38 to F45, F47: how a pool comes up, stays up, and comes up again."""
+"""F38 to F43: how a pool comes up, stays up, and comes up again."""
 
 import asyncio
-import datetime
 import socket
-import ssl
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dispatcher.errors import ConfigError
-from dispatcher.smpp.account import Account, Tls
+from dispatcher.smpp.account import Account
 from dispatcher.smpp.dial import NotReached, dial
-from dispatcher.smpp.pool import Alarm, Pool
+from dispatcher.smpp.pool import Alarm
 
 from .conftest import Run
-from .scripted import FAST, QUICK, Got, Ledger, Link, Smsc, account, pdu, pool_of, until
+from .scripted import FAST, QUICK, Got, Link, Smsc, account, pdu, pool_of, start, until
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -30,14 +26,6 @@ pytestmark = [
 def gaps(smsc: Smsc) -> list[float]:
     """Return the times between attempts, in milliseconds."""
     return [(after - before) / 1e6 for before, after in pairwise(smsc.attempts)]
-
-
-async def start(smsc: Smsc, **options: Any) -> tuple[Pool, Ledger]:
-    """Start a pool without waiting for its binds."""
-    ledger = Ledger()
-    pool = ledger.pool = Pool(account(smsc, **options), ledger, random_source=lambda: 0.5)
-    await pool.start()
-    return pool, ledger
 
 
 def test_a_refused_connection(run: Run) -> None:
@@ -346,139 +334,6 @@ def test_fewer_and_more_binds(run: Run) -> None:
         await until(lambda: {state.generation for state in pool.snapshot().binds} == {2})
         assert len(pool.snapshot().binds) == 2
         assert ledger.alarms == []
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-# ---- TLS ----
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Make an authority and certificates: a good one, an expired one, one of another name, a client's."""
-    trustme = pytest.importorskip("trustme")
-
-    folder = tmp_path_factory.mktemp("tls")
-    authority, other = trustme.CA(), trustme.CA()
-    past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)
-    made = {
-        "good": authority.issue_cert("127.0.0.1"),
-        "expired": authority.issue_cert("127.0.0.1", not_after=past),
-        "other": authority.issue_cert("smsc.example"),
-        "untrusted": other.issue_cert("127.0.0.1"),
-        "client": authority.issue_cert("bank.example"),
-    }
-    paths = {"ca": folder / "ca.pem"}
-    authority.cert_pem.write_to_path(paths["ca"])
-    for name, certificate in made.items():
-        paths[name] = folder / f"{name}.pem"
-        certificate.private_key_and_cert_chain_pem.write_to_path(paths[name])
-    return paths
-
-
-def server_context(certificates: dict[str, Path], name: str) -> ssl.SSLContext:
-    """Return the SMSC's side of TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates[name])
-    return context
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("expired", "tls_expired"), ("untrusted", "tls_untrusted"), ("other", "tls_wrong_name")],
-)
-def test_a_bad_certificate(run: Run, certificates: dict[str, Path], name: str, reason: str) -> None:
-    """F45: refused with its reason in the alarm; never a bind, least of all in plain text."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start(server_context(certificates, name))
-        pool, ledger = await start(smsc, tls=Tls(ca_file=str(certificates["ca"])))
-        await until(lambda: ledger.rang == [Alarm.TLS])
-        assert ledger.alarms[0][1].startswith(reason)
-        await until(lambda: pool.snapshot().closed_by.get(reason, 0) >= 2)
-        assert all(not link.got and not link.raw for link in smsc.links)
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-def test_a_good_certificate(run: Run, certificates: dict[str, Path]) -> None:
-    """F45: verified, with a certificate of ours; messages go as they do without TLS."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        context = server_context(certificates, "good")
-        context.load_verify_locations(certificates["ca"])
-        context.verify_mode = ssl.CERT_REQUIRED
-        await smsc.start(context)
-        tls = Tls(ca_file=str(certificates["ca"]), certificate_file=str(certificates["client"]))
-        pool, ledger = await pool_of(smsc, transceivers=2, tls=tls)
-        ledger.send(500)
-        await until(lambda: len(ledger.answers) == 500)
-        await pool.close()
-        assert smsc.unbinds == 2
-        await smsc.stop()
-
-    run(main())
-
-
-def test_another_name_can_be_expected_by_name(run: Run, certificates: dict[str, Path]) -> None:
-    """F45: a carrier behind a tunnel: server_hostname says whose certificate it is."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start(server_context(certificates, "other"))
-        tls = Tls(ca_file=str(certificates["ca"]), server_hostname="smsc.example")
-        pool, ledger = await pool_of(smsc, tls=tls)
-        assert ledger.alarms == []
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-def test_a_handshake_that_stalls_or_is_not_one(run: Run, certificates: dict[str, Path]) -> None:
-    """F45, F56: a peer without TLS ends in the time of a connect, and is never spoken to in plain text."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start()
-        pool, ledger = await start(smsc, tls=Tls(ca_file=str(certificates["ca"])), connect_timeout_ms=200)
-        await until(lambda: pool.snapshot().closed_by.get("tls_handshake_timeout", 0) >= 1)
-        smsc.on_connect = lambda link: link.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await until(lambda: pool.snapshot().closed_by.get("tls_failed", 0) >= 1)
-        assert ledger.rang == [Alarm.TLS]
-        assert smsc.bound == []
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"ca_file": "/no/such/file"}, "tls.ca_file: there is no file"),
-        ({"certificate_file": "/no/such/file"}, "tls.certificate_file"),
-        ({"ca_file": __file__}, "tls.ca_file: no certificates"),
-        ({"certificate_file": __file__}, "not a certificate with its key"),
-    ],
-)
-def test_files_that_are_missing_or_wrong(run: Run, options: dict[str, Any], complaint: str) -> None:
-    """F98: a ConfigError before anything is dialled; a running pool keeps what it has."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start()
-        pool, _ = await pool_of(smsc)
-        with pytest.raises(ConfigError, match=complaint):
-            await pool.reconfigure(account(smsc, tls=Tls(**options)))
-        assert pool.generation == 1
-        assert pool.account.tls is None
         await pool.close()
         await smsc.stop()
 
