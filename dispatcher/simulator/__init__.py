@@ -1,7 +1,7 @@
 """A simulated SMSC on loopback, with a script of misbehaviour and a ledger: see `smsc.py`.
 
 In reading order: behaviour (what can be asked of it), settings, smsc, connection, account, receipts, post,
-mischief, stage, wire, tls, ledger, control, actions.
+operations, mischief, stage, wire, tls, ledger, control, actions.
 """
 
 from dispatcher.simulator.behaviour import (
