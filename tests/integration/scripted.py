@@ -255,8 +255,9 @@ class Ledger:
 
     def on_room(self) -> None:
         """Submit what is waiting."""
-        if self.waiting and self.pool is not None:
-            taken = self.pool.submit(self.waiting, [frame(token) for token in self.waiting])
+        if self.waiting and self.pool is not None and (room := self.pool.room):
+            some = self.waiting[:room]
+            taken = self.pool.submit(some, [frame(token) for token in some])
             del self.waiting[:taken]
 
     def send(self, count: int) -> list[bytes]:

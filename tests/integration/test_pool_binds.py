@@ -172,7 +172,7 @@ def test_a_bind_answered_with_another_number(run: Run) -> None:
     run(main())
 
 
-def test_flapping(run: Run) -> None:
+def test_flapping(run: Run, processors: int) -> None:
     """F42: bound and closed at once, again and again: the backoff climbs, nothing is submitted, one alarm."""
 
     async def main() -> None:
@@ -265,7 +265,7 @@ def test_transmitter_and_receiver(run: Run) -> None:
     run(main())
 
 
-def test_a_changed_password_rebinds_one_by_one(run: Run) -> None:
+def test_a_changed_password_rebinds_one_by_one(run: Run, processors: int) -> None:
     """F98: while traffic flows, never more than one bind is missing; nothing is unknown, nothing doubled."""
 
     async def main() -> None:

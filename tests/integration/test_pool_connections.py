@@ -240,7 +240,7 @@ def test_a_peer_that_asks_and_does_not_read_is_cut_off(run: Run) -> None:
     run(main())
 
 
-def test_the_smsc_unbinds(run: Run) -> None:
+def test_the_smsc_unbinds(run: Run, processors: int) -> None:
     """F37: unbind_resp, no new submit on that bind, what was in flight may still be answered; then again."""
 
     async def main() -> None:
@@ -292,7 +292,7 @@ def test_the_smsc_unbinds_and_answers_no_more(run: Run) -> None:
     run(main())
 
 
-def test_closing_waits_for_answers(run: Run) -> None:
+def test_closing_waits_for_answers(run: Run, processors: int) -> None:
     """A polite end: what is in flight is answered before unbind is sent."""
 
     async def main() -> None:
@@ -334,7 +334,7 @@ def test_closing_has_a_limit(run: Run) -> None:
     run(main())
 
 
-def test_incoming_waits_for_its_acknowledgement(run: Run) -> None:
+def test_incoming_waits_for_its_acknowledgement(run: Run, processors: int) -> None:
     """deliver_sm is answered when the owner says that it is stored; a bind that is gone takes no answer."""
 
     async def main() -> None:

@@ -66,7 +66,7 @@ def test_answers_in_any_order(run: Run, processors: int, seed: int) -> None:
     run(main())
 
 
-def test_duplicates_strangers_and_wrong_types(run: Run) -> None:
+def test_duplicates_strangers_and_wrong_types(run: Run, processors: int) -> None:
     """F49, F50, F51: counted, and nothing else: the bind is kept, each message answered once."""
 
     async def main() -> None:
@@ -95,7 +95,7 @@ def test_duplicates_strangers_and_wrong_types(run: Run) -> None:
     run(main())
 
 
-def test_a_nack_with_our_number(run: Run) -> None:
+def test_a_nack_with_our_number(run: Run, processors: int) -> None:
     """F52: that submit fails with its status, the others go on, the bind is kept."""
 
     async def main() -> None:
@@ -361,7 +361,7 @@ def test_one_stuck_bind_does_not_open_the_circuit(run: Run) -> None:
     run(main())
 
 
-def test_a_late_answer(run: Run) -> None:
+def test_a_late_answer(run: Run, processors: int) -> None:
     """F32: after its time, an answer is reported as late, with its id; the bind is kept if others came."""
 
     async def main() -> None:
