@@ -255,8 +255,8 @@ class Ledger:
 
     def on_room(self) -> None:
         """Submit what is waiting."""
-        if self.waiting and self.pool is not None and (room := self.pool.room):
-            some = self.waiting[:room]
+        if self.waiting and self.pool is not None:
+            some = self.waiting[: self.pool.room + 100]  # more than it should take
             taken = self.pool.submit(some, [frame(token) for token in some])
             del self.waiting[:taken]
 

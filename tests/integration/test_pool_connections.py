@@ -306,7 +306,11 @@ def test_closing_waits_for_answers(run: Run, processors: int) -> None:
         pool, ledger = await pool_of(smsc, timers=QUICK._replace(response_ms=2000))
         ledger.send(5)
         await until(lambda: len(smsc.submits) == 5)
-        await pool.close()
+        assert pool.room == 5
+        closing = asyncio.ensure_future(pool.close())
+        await asyncio.sleep(0.02)
+        assert (pool.room, pool.in_flight) == (0, 5)
+        await closing
         assert len(ledger.answers) == 5
         assert smsc.unbinds == 1
         assert pool.submit([b"t:x"], [b""]) == 0

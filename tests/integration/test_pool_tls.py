@@ -1,5 +1,6 @@
 """F45: TLS verified by default, refused with a reason, never plain text instead; F56, F98."""
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -15,7 +16,7 @@ from dispatcher.smpp.account import Tls
 from dispatcher.smpp.pool import Alarm
 
 from .conftest import Run
-from .scripted import Smsc, account, pool_of, start, until
+from .scripted import QUICK, Got, Link, Smsc, account, pool_of, start, until
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -68,6 +69,35 @@ def test_a_good_certificate(run: Run, certificates: dict[str, Path]) -> None:
         await until(lambda: len(ledger.answers) == 500)
         await pool.close()
         assert smsc.unbinds == 2
+        await smsc.stop()
+
+    run(main())
+
+
+def test_a_peer_that_stops_reading_tls(run: Run, certificates: dict[str, Path]) -> None:
+    """F34, F45: TLS does not tell how much of a write has left: what was written is unknown, never unsent."""
+
+    async def main() -> None:
+        smsc = Smsc()
+
+        def stop_reading(link: Link, got: Got) -> None:
+            link.accept(got)
+            link.transport.pause_reading()
+
+        smsc.on_bind = stop_reading
+        await smsc.start(server_context(certificates, "good"))
+        tls = Tls(ca_file=str(certificates["ca"]))
+        timers = QUICK._replace(response_ms=600)
+        pool, ledger = await pool_of(smsc, tls=tls, window=60_000, timers=timers)
+        ledger.waiting = [b"t:%06d" % number + b"x" * 120 for number in range(60_000)]
+        for _ in range(20):
+            ledger.on_room()
+            await asyncio.sleep(0.005)
+        ledger.waiting.clear()
+        await until(lambda: pool.snapshot().closed_by.get("stuck", 0) >= 1)
+        assert len(ledger.unanswered) > 1000
+        assert ledger.unsent == []
+        await pool.close()
         await smsc.stop()
 
     run(main())

@@ -236,6 +236,7 @@ def test_submit_multi(latency_ms: int) -> None:
             assert statuses == [(0,), (0x14,), (0,)]
             assert smsc.ledger.of("bank").submits == 3
             assert (await ask(esme, SUBMIT_MULTI, multi(b"hello t2", to(b"7901"), 1))).status == 0x14
+            assert smsc.state()["accounts"]["bank"]["binds"][0]["unanswered"] == 0
 
     run(scenario())
 
