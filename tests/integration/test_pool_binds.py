@@ -139,7 +139,7 @@ def test_a_bind_that_is_never_answered(run: Run) -> None:
         smsc = Smsc()
         smsc.on_bind = lambda link, got: None if len(smsc.links) == 1 else link.accept(got)
         await smsc.start()
-        pool, ledger = await start(smsc)
+        pool, ledger = await start(smsc, timers=QUICK._replace(session_init_ms=300))
         ledger.send(3)
         assert len(ledger.waiting) == 3
         await until(lambda: len(ledger.answers) == 3)
@@ -163,7 +163,7 @@ def test_a_bind_answered_with_another_number(run: Run) -> None:
             else link.accept(got)
         )
         await smsc.start()
-        pool, _ = await start(smsc)
+        pool, _ = await start(smsc, timers=QUICK._replace(session_init_ms=300))
         await until(lambda: len(smsc.bound) == 1 and len(smsc.links) == 2)
         assert pool.snapshot().counters["unknown"] == 1
         await pool.close()
@@ -212,7 +212,6 @@ def test_slow_start_begins_with_one(run: Run) -> None:
         slow = FAST._replace(quiet_ms=20, ramp_ms=20)
         timers = QUICK._replace(response_ms=5000)
         pool, ledger = await pool_of(smsc, backoff=slow, window=50, timers=timers)
-        assert pool.room == 0
         ledger.send(100)
         await until(lambda: len(held) == 1)
         await asyncio.sleep(0.1)

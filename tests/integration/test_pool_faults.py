@@ -35,13 +35,12 @@ from .scripted import (
 )
 
 pytestmark = pytest.mark.timeout(60)
-PATIENT = QUICK._replace(response_ms=20_000)
 
 
 async def simulated(smsc: Simulator, **options: Any) -> tuple[Pool, Ledger]:
     """Start a pool at a simulator, and wait until every bind is up."""
     ledger = Ledger()
-    usual: dict[str, Any] = {"timers": PATIENT, "backoff": FAST}
+    usual: dict[str, Any] = {"timers": QUICK, "backoff": FAST}
     settings = Account(host="127.0.0.1", port=smsc.port, system_id=b"bank", **(usual | options))
     pool = ledger.pool = Pool(settings, ledger, random_source=lambda: 0.5)
     await pool.start()
@@ -56,7 +55,7 @@ def test_a_host_that_vanishes_under_load(run: Run, processors: int) -> None:
     async def main() -> None:
         smsc = Smsc()
         await smsc.start()
-        options = {"transceivers": 2, "window": 10, "tcp_user_timeout_ms": 300, "timers": PATIENT}
+        options = {"transceivers": 2, "window": 10, "tcp_user_timeout_ms": 300, "timers": QUICK}
         pool, ledger = await pool_of(smsc, **options)
         tokens = ledger.send(1000)
         await until(lambda: len(ledger.answers) > 100)
@@ -321,7 +320,7 @@ def test_a_late_answer_after_a_recycle_is_for_nobody(run: Run) -> None:
 
         smsc.on_submit = hold
         await smsc.start()
-        pool, ledger = await pool_of(smsc, window=5)
+        pool, ledger = await pool_of(smsc, window=5, timers=QUICK._replace(response_ms=200))
         old = ledger.send(5)
         await until(lambda: len(ledger.unanswered) == 5)
         await until(lambda: len(smsc.bound) == 1)

@@ -29,7 +29,6 @@ from .scripted import (
 )
 
 pytestmark = pytest.mark.timeout(60)
-PATIENT = QUICK._replace(response_ms=5000)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -55,7 +54,7 @@ def test_answers_in_any_order(run: Run, processors: int, seed: int) -> None:
 
         smsc.on_submit = shuffle
         await smsc.start()
-        pool, ledger = await pool_of(smsc, window=30, timers=PATIENT)
+        pool, ledger = await pool_of(smsc, window=30)
         tokens = ledger.send(2000)
         await until(lambda: len(ledger.answers) == 2000)
         assert all(ledger.answers[token] == (0, b"m" + token) for token in tokens)
@@ -188,7 +187,7 @@ def test_lengths_that_lie_inside_the_range(run: Run, error: int) -> None:
 
         smsc.on_submit = lie
         await smsc.start()
-        pool, ledger = await pool_of(smsc, timers=PATIENT)
+        pool, ledger = await pool_of(smsc)
         tokens = ledger.send(10)
         await until(lambda: smsc.links[0].lost)
         await until(lambda: len(ledger.answers) + len(ledger.unanswered) == 10)
