@@ -105,8 +105,8 @@ async def dial(
     try:
         async with asyncio.timeout(timeout):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:  # a TimeoutError is one
-        return NotReached("dns", f"{host}: {error or 'no answer in time'}")
+    except (OSError, UnicodeError) as error:  # a TimeoutError is one; "smsc..example" is no name at all
+        return NotReached("dns", f"{host!a}: {error or 'no answer in time'}")
     failed = NotReached("dns", f"{host} has no address")
     tried: list[str] = []
     for family, kind, protocol, _, address in found:

@@ -74,13 +74,31 @@ def test_every_address_of_a_name_is_tried(run: Run, monkeypatch: pytest.MonkeyPa
     run(main())
 
 
-def test_a_name_without_an_address(run: Run) -> None:
-    """F17: a value, not an exception, and it says that the name is at fault."""
+@pytest.mark.parametrize("name", ["no-such-host.invalid", "smsc..example", "x" * 64 + ".example", "."])
+def test_a_name_without_an_address(run: Run, name: str) -> None:
+    """F17: a value, not an exception, and it says that the name is at fault; so for what can be no name."""
 
     async def main() -> None:
-        made = await dial("no-such-host.invalid", 2775, asyncio.Protocol)
+        made = await dial(name, 2775, asyncio.Protocol)
         assert isinstance(made, NotReached)
         assert made.reason == "dns"
+
+    run(main())
+
+
+def test_a_pool_with_a_name_that_is_none(run: Run) -> None:
+    """F17: it keeps trying and says so; given a better name, it binds."""
+
+    async def main() -> None:
+        smsc = Smsc()
+        await smsc.start()
+        pool, ledger = await start(smsc, host="smsc..example")
+        await until(lambda: pool.snapshot().closed_by.get("dns", 0) >= 2)
+        assert ledger.rang == [Alarm.UNREACHABLE]
+        await pool.reconfigure(account(smsc))
+        await until(lambda: len(smsc.bound) == 1)
+        await pool.close()
+        await smsc.stop()
 
     run(main())
 
