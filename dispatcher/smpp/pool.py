@@ -70,6 +70,7 @@ class Pool:
         self._context = await self._load_context(self.account)
         self._align()
         self._task = asyncio.get_running_loop().create_task(self._supervise())
+        self._task.add_done_callback(_ended)
 
     def submit(self, handles: list[Any], frames: list[bytes], start: int = 0) -> int:
         """Take as many of frames[start:] as there is room for, spread over the binds; return how many.
@@ -233,6 +234,14 @@ class Pool:
             if bind.connection is not None:
                 total.update({name: getattr(bind.connection.exchange, name) for name in COUNTERS})
         return dict(total)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Be loud about a bug, an owner's that raised say: who holds a task never hears of its exception."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler(
+            {"message": "a pool keeps its binds up no more", "exception": error, "task": task}
+        )
 
 
 def _in_flight(bind: Bind) -> int:

@@ -13,7 +13,7 @@ from dispatcher.smpp.dial import NotReached, dial
 from dispatcher.smpp.pool import Alarm
 
 from .conftest import Run
-from .scripted import FAST, QUICK, Got, Link, Smsc, account, pdu, pool_of, start, until
+from .scripted import FAST, QUICK, Got, Ledger, Link, Smsc, account, pdu, pool_of, start, until
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -97,6 +97,25 @@ def test_a_pool_with_a_name_that_is_none(run: Run) -> None:
         assert ledger.rang == [Alarm.UNREACHABLE]
         await pool.reconfigure(account(smsc))
         await until(lambda: len(smsc.bound) == 1)
+        await pool.close()
+        await smsc.stop()
+
+    run(main())
+
+
+def test_a_bug_is_loud(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner that raises ends what keeps the binds up; the loop's exception handler hears of it at once."""
+
+    async def main() -> None:
+        smsc = Smsc()
+        smsc.on_bind = lambda link, got: link.accept(got, 0x0E)
+        await smsc.start()
+        heard: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        monkeypatch.setattr(Ledger, "on_alarm", lambda *told: 1 // 0)
+        pool, _ = await start(smsc)
+        await until(lambda: bool(heard))
+        assert isinstance(heard[0]["exception"], ZeroDivisionError)
         await pool.close()
         await smsc.stop()
 
