@@ -265,5 +265,5 @@ def any_input(dice: Random, seeds: tuple[Seed, ...]) -> bytes:
 
 
 def exact(octets: bytes) -> "array[int]":
-    """Return the octets in memory of just their size: unlike bytes, no NUL hides a read beyond the end."""
-    return array("B", octets)
+    """Return the octets in memory of just their size: nothing behind them hides a read too far."""
+    return array("B", octets)[:]  # the first has room to grow, its copy has none
