@@ -86,9 +86,9 @@ def random_seed(dice: Random, command_id: int = 0) -> Seed:
     )
     fields = {row.name: _field(dice, row) for row in rows}
     tlvs = [random_tlv(dice) for _ in range(below(dice, 5))]
-    if fields.get("short_message"):
-        tlvs = [each for each in tlvs if each[0] != Tlv.MESSAGE_PAYLOAD]
-    elif "short_message" in fields and dice.random() < 0.05:
+    tlvs = [each for each in tlvs if each[0] != Tlv.MESSAGE_PAYLOAD or not fields.get("short_message")]
+    if "short_message" in fields and dice.random() < 0.05:
+        fields["short_message"] = b""
         tlvs.append((Tlv.MESSAGE_PAYLOAD, dice.randbytes(below(dice, 60_000))))
     sequence_number = 1 + below(dice, 0x7FFFFFFF) if dice.random() < 0.5 else 1 + below(dice, 40)
     pdu = Pdu(command_id, sequence_number, status, **fields)

@@ -19,11 +19,13 @@ BIND_REQUEST: Final = HEADER.pack(23, Command.BIND_TRANSCEIVER, 0, 1) + b"\0\0\0
 class Handle:
     """What is pushed with a frame: an object of its own, whose references can be counted."""
 
-    __slots__ = ("fate", "since_ns")
+    __slots__ = ("end", "fate", "since_ns")
 
     def __init__(self, now_ns: int) -> None:
         self.fate = ""
         self.since_ns = now_ns
+        self.end = -1
+        """Where in the stream its PDU ends; -1: not yet written."""
 
     def meet(self, fate: str) -> None:
         """Come back: for the first time, or late after a giving up."""

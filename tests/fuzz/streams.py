@@ -92,6 +92,7 @@ class Talk:
 
     def written(self) -> None:
         """Take what was written: whole PDUs; requests get numbers that no other has."""
+        before = self.sides[0].octets_out
         octets: bytes = self.each("outgoing", self.now)
         at = 0
         while at < len(octets):
@@ -106,6 +107,7 @@ class Talk:
             if command_id == self.pushed_id:
                 self.given_up.pop(number, None)
                 self.flying[number] = self.waiting.popleft()
+                self.flying[number].end = before + at
         need(not self.waiting, "all that was pushed is written")
 
     # ---- what we do ----
@@ -148,6 +150,22 @@ class Talk:
             except LocalProtocolError as error:  # too many are unanswered
                 found.append(str(error))
         self.both("ask", found)
+
+    def laps(self) -> None:
+        """Push and be answered so often that the numbers go around the ring, the oldest one left out."""
+        for _ in range(60):
+            self.push()
+            self.written()
+            for number in [*self.flying][1:]:
+                self.wire += HEADER.pack(16, self.pushed_id | RESPONSE_BIT, 0, number)
+                self.inputs += 1
+            if self.lost or not self.handles:
+                break
+            self.model(bytes(self.wire))
+            for side in self.sides:
+                side.feed(self.wire, self.now)
+            self.wire.clear()
+            self.take()
 
     def answer(self) -> None:
         """Answer what came in."""
@@ -275,7 +293,9 @@ class Talk:
     def step(self) -> None:
         """Do one thing."""
         kind = self.dice.random()
-        if kind < 0.3:
+        if kind < 0.002:
+            self.laps()
+        elif kind < 0.3:
             self.push()
         elif kind < 0.75:
             self.say()
@@ -322,7 +342,7 @@ class Talk:
         if not self.sessions or self.sessions[0].can_push:
             self.push()
         if self.dice.random() < 0.5:
-            self.each("outgoing", self.now)
+            self.written()
         unsent = below(self.dice, 2000) if self.dice.random() < 0.5 else 0
         if self.sessions:
             ends = [session.close(self.now, unsent) for session in self.sessions]
@@ -332,8 +352,13 @@ class Talk:
         for fate, handles in (("unanswered", unanswered), ("unsent", kept)):
             for handle in handles:
                 handle.meet(fate)
+        gone = self.sides[0].octets_out - unsent
         flown = [*self.flying.values(), *self.waiting]
-        need({*map(id, unanswered), *map(id, kept)} == {*map(id, flown)}, "all in flight comes back")
+        need(
+            unanswered == [each for each in flown if 0 <= each.end <= gone],
+            "what left has an unknown outcome",
+        )
+        need(kept == flown[len(unanswered) :], "what did not leave is unsent")
         need(all(handle.fate for handle in self.handles), "every handle comes back")
         need(self.each("expire", 1 << 62) == [], "nothing is left")
         need(self.sides[0].in_flight == 0, "nothing is left")
