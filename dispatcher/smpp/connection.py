@@ -86,7 +86,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def push(self, handles: list[Any], frames: list[bytes], start: int = 0, most: int = 65_536) -> int:
         """Push as many of frames[start:] as there is room for, at most `most`; see Exchange.push."""
-        if not (most := min(most, self.room)):
+        if self._paused_at >= 0 or not self.session.can_push or self.reason:
             return 0
         pushed = self.exchange.push(handles, frames, start, self._clock(), most)
         if pushed:
