@@ -126,7 +126,7 @@ def flood(command: list[str]) -> Outcome:
     except subprocess.TimeoutExpired:
         raise FailedError(f"not done after {RUN_LIMIT_S} s") from None
     if done.returncode:
-        raise FailedError(" ".join(done.stderr.split())[-200:] or f"exit status {done.returncode}")
+        raise FailedError(done.stderr.strip().rpartition("\n")[2][:200] or f"exit status {done.returncode}")
     return Outcome(**json.loads(done.stdout))
 
 

@@ -106,20 +106,20 @@ class Race:
             for at in range(self._rounds):
                 turn = at % len(modules)
                 for module in modules[turn:] + modules[:turn]:
-                    if module in peers and (at >= PEERS_ROUNDS or module.NAME in self.failed):
+                    if module in peers and at >= PEERS_ROUNDS:
                         continue
                     try:
                         figures[module.NAME].append(self._once(module, ours, checked=True))
                     except FailedError as error:
                         if module not in peers:
                             raise
-                        self.failed[module.NAME] = f"failed at {self.name}: {error}"
+                        self.failed[f"{module.NAME} in a run of {self.name}"] = str(error)
                 figures[C_PAIR].append(self._once(floor, theirs, checked=False))
         versions = {module.NAME: module.version() for module in modules}
         return [
             self._row(side, versions.get(side, ""), found, figures)
             for side, found in figures.items()
-            if found and side not in self.failed
+            if found
         ]
 
     def _once(self, client: Client, smsc: Smsc, *, checked: bool) -> Figure:

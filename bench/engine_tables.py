@@ -54,10 +54,10 @@ def notes(result: Result) -> list[str]:
     """Return what must stand beside any of these figures."""
     lines = [
         f"{sentence(result['run'])}.",
-        f"Messages a second, medians of {result['rounds']} rounds (peers: at most 3) in which all",
-        "sides take turns; in brackets CPU microseconds a message of the flooding process. Loopback,",
-        "60-character codes; the flood has one core, the SMSC the other. With receipts a message counts when",
-        "its receipt was parsed, matched and acknowledged (the C flood only acknowledges).",
+        f"Messages a second, medians of {result['rounds']} rounds (peers: at most 3) in which all sides take",
+        "turns; in brackets CPU microseconds a message of the flooding process. Loopback, 60-character",
+        "codes; the flood has one core, the SMSC the other. With receipts a message counts when its receipt",
+        "was parsed, matched and acknowledged (the C flood only acknowledges).",
     ]
     lines += [f"Absent: {name}: {reason}." for name, reason in result["absent"].items()]
     if busy := [
