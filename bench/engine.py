@@ -79,6 +79,7 @@ def measure(quick: bool, progress: Callable[[str], object] = print) -> Result:
         run=describe_run("bench.run"),
         quick=quick,
         rounds=effort.rounds,
+        method=f"{gauge}; warm-up {effort.warm_s} s, span {effort.span_s} s; see bench/README.md",
         corpora=dict.fromkeys((row["corpus"] for row in rows), "binds x window"),
         rows=rows,
         absent=absent,

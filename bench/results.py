@@ -47,6 +47,8 @@ class Result(TypedDict):
     loop: NotRequired[float]
     """Nanoseconds of the Python loop around a call, part of every figure but the batches'; encoding only."""
     import_ms: NotRequired[float]
+    method: NotRequired[str]
+    """How, in a sentence, where it is not the encoders' way (timing.py)."""
     corpora: dict[str, str]
     rows: list[Row]
     absent: dict[str, str]
