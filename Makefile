@@ -40,9 +40,9 @@ demo: $(BUILT)  ## see it work
 bench: $(BUILT)  ## measure on this machine (ARGS='--help')
 	@$(PY) -m bench.run $(ARGS)
 
-fuzz: variant-sanitize  ## random input for the compiled modules, under the sanitizers (CASES=1000000)
+fuzz: variant-sanitize  ## random and mangled input for all that reads it, under the sanitizers (CASES=1000000)
 	@cd build/sanitize
-	$(SANITIZED) $(HERE_PY) -m tests.fuzz.run --cases $(CASES)
+	$(SANITIZED) $(HERE_PY) -m tests.fuzz.run --cases $(CASES) $(ARGS)
 
 sanitize: variant-sanitize  ## build with address and undefined-behaviour sanitizers, run tests/ext
 	@cd build/sanitize
@@ -171,10 +171,11 @@ if ! (cd build/$(1) && $(2)=1 $(HERE_PY) setup.py -q build_ext --inplace) >build
 fi
 endef
 
-# The runtimes must be in the process before Python is; the C++ one too, for libraries that throw.
+# The runtimes must be in the process before Python is; the C++ one too, for libraries that throw. Nothing of
+# ours asks for 256 MB at once, unless it believed a length; short stacks and a small quarantine are for speed.
 RUNTIME = $(shell $(CC) -print-file-name=$(1))
 SANITIZED = env LD_PRELOAD='$(call RUNTIME,libasan.so) $(call RUNTIME,libubsan.so) $(call RUNTIME,libstdc++.so.6)' \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0:max_allocation_size_mb=256:malloc_context_size=4:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc \
 	DISPATCHER_VECTORS='$(VECTORS)'
 
 variant-sanitize: $(BUILT)
