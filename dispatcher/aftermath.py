@@ -256,7 +256,7 @@ class Aftermath:
     def resume(self, due: Due, carrier: int, due_ms: int) -> None:
         """After a restart: go on with what was refused, unsent or waiting."""
         self._troubles[due.n, due.segment] = Trouble(carrier)
-        self.schedule.add(due_ms, due.n, due.segment, due.attempts or 1)
+        self.schedule.add(due_ms, due.n, due.segment, due.attempts)
 
     def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int) -> None:
         """After a restart: judge what may have been written as what was not answered."""

@@ -168,11 +168,15 @@ class Lane:
             self.look()
 
     async def close(self, limit_ms: int) -> None:
-        """Unbind politely."""
+        """Unbind politely; what is claimed and was not written is given back."""
         self.is_paused = True
         if self._timer is not None:
             self._timer.cancel()
         await self.pool.close(limit_ms)
+        for queue in self.queues:
+            batch: list[Submission] = []
+            queue.claimed.pull(len(queue.claimed), 0, batch)
+            self._desk.unsent(self, batch)
 
     # ---- one turn ----
 
