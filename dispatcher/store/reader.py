@@ -68,7 +68,9 @@ class Reader:
 
     def message_rows(self, after_n: int) -> Iterator[StoredRow]:
         """Yield the rows of all streams that hold messages numbered above `after_n`, in order of writing."""
-        query = f"SELECT {_COLUMNS} FROM journal WHERE stream > 0 AND last > max(?, 0) AND seq > ? ORDER BY seq"
+        query = (
+            f"SELECT {_COLUMNS} FROM journal WHERE stream > 0 AND last > max(?, 0) AND seq > ? ORDER BY seq"
+        )
         seq = 0
         while rows := self._some(query, (after_n, seq), SLICE_OCTETS):
             yield from rows

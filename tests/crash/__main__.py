@@ -19,12 +19,12 @@ RUNNING: Final = tuple(name for name in POINTS if name not in AT_START)
 
 
 def plan(random: Random) -> list[Kill]:
-    """Return the kills of one run: what needs something to recover never comes first."""
+    """Return the kills of one run: what needs something to recover comes after what leaves it."""
     names = [random.choice(RUNNING + ANYWHERE)]
     while len(names) < KILLS_OF_A_RUN:
         names.append(random.choice(RUNNING + AT_START + ANYWHERE))
-    if random.random() < 0.5:  # many are in doubt then
-        names[0] = "write-after"
+    if "doubt" in names:  # there is something to doubt
+        names[names.index("doubt") - 1] = "write-after"
     return chosen(names, random)
 
 

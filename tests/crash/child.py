@@ -38,7 +38,10 @@ async def live(folder: Path, until: int) -> int:
             verdicts = await dispatcher.send(batch)
             client.hear(tokens, verdicts)
             if not all(isinstance(verdict, Accepted) for verdict in verdicts):
-                print(f"refused: {[each for each in verdicts if not isinstance(each, Accepted)][0]}", file=sys.stderr)
+                print(
+                    f"refused: {[each for each in verdicts if not isinstance(each, Accepted)][0]}",
+                    file=sys.stderr,
+                )
                 return REFUSED
             numbers += [each.message.n for each in verdicts if isinstance(each, Accepted)]
             await asyncio.sleep(PAUSE_S)

@@ -48,7 +48,9 @@ class Client:
     def _write(self, lines: list[str]) -> None:
         for line in lines:
             self._take(*line.split())
-        os.write(self._file, "".join(f"{line}\n" for line in lines).encode())  # the kernel has it: kill -9 cannot undo it
+        os.write(
+            self._file, "".join(f"{line}\n" for line in lines).encode()
+        )  # the kernel has it: kill -9 cannot undo it
 
     def _take(self, what: str, token: str, value: str = "") -> None:
         if what == "asked":

@@ -46,34 +46,34 @@ class Point(NamedTuple):
 
 POINTS: Final[dict[str, Point]] = {
     # F01: around every commit, whatever is in it.
-    "commit-before": Point(Writer, "_insert", "before", 12),
-    "commit-during": Point(Writer, "_insert", "during", 12),
-    "commit-after": Point(Writer, "_insert", "after", 12),
-    "told-before": Point(Writer, "_deliver", "before", 12),
-    "told-after": Point(Writer, "_deliver", "after", 12),
+    "commit-before": Point(Writer, "_insert", "before", 60),
+    "commit-during": Point(Writer, "_insert", "during", 60),
+    "commit-after": Point(Writer, "_insert", "after", 60),
+    "told-before": Point(Writer, "_deliver", "before", 60),
+    "told-after": Point(Writer, "_deliver", "after", 60),
     # F02: stored, and the sender does not know.
-    "accepted": Point(Pipeline, "accept", "after", 8),
+    "accepted": Point(Pipeline, "accept", "after", 12),
     # F03: claimed and not written; written and not answered.
-    "claimed": Point(Lane, "claimed", "before", 12),
-    "write-before": Point(Connection, "_flush", "before", 12),
-    "write-after": Point(Connection, "_flush", "after", 12),
+    "claimed": Point(Lane, "claimed", "before", 40),
+    "write-before": Point(Connection, "_flush", "before", 40),
+    "write-after": Point(Connection, "_flush", "after", 40),
     # F04: answered, and that is not stored.
-    "answer-read": Point(Lane, "on_answers", "before", 12),
-    "answer-noted": Point(Lane, "on_answers", "after", 12),
+    "answer-read": Point(Lane, "on_answers", "before", 40),
+    "answer-noted": Point(Lane, "on_answers", "after", 40),
     # F05: a receipt was read, noted, stored, acknowledged.
-    "receipt-read": Point(Lane, "on_incoming", "before", 10),
-    "receipt-noted": Point(Lane, "on_incoming", "after", 10),
-    "receipt-stored": Point(Pool, "acknowledge", "before", 8),
-    "receipt-acknowledged": Point(Pool, "acknowledge", "after", 8),
+    "receipt-read": Point(Lane, "on_incoming", "before", 40),
+    "receipt-noted": Point(Lane, "on_incoming", "after", 40),
+    "receipt-stored": Point(Pool, "acknowledge", "before", 40),
+    "receipt-acknowledged": Point(Pool, "acknowledge", "after", 40),
     # F01: where the state is made again.
-    "replay": Point(Reader, "event_rows", "during", 3, True),
+    "replay": Point(Reader, "event_rows", "during", 20, True),
     "restored": Point(recovery, "restore", "after", 1, True),
     "doubt": Point(Aftermath, "doubt", "after", 1, True),
     "taken-up": Point(recovery, "take_up", "after", 1, True),
     # F01: beside the path.
-    "checkpoint": Point(Checkpointer, "_connection", "during", 3),
-    "snapshot-before": Point(Dispatcher, "_snapshot", "before", 2),
-    "snapshot-after": Point(Dispatcher, "_snapshot", "after", 2),
+    "checkpoint": Point(Checkpointer, "_connection", "during", 30),
+    "snapshot-before": Point(Dispatcher, "_snapshot", "before", 5),
+    "snapshot-after": Point(Dispatcher, "_snapshot", "after", 5),
     "closing": Point(Lane, "close", "after", 1),
     "closed": Point(Journal, "close", "before", 1),
 }

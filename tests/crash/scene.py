@@ -50,7 +50,9 @@ def requests(scene: Scene) -> list[SendRequest]:
         traffic_class = random.choices(list(TrafficClass), SHARES)[0]
         text = f"Code {random.randrange(10_000):04d}"
         if random.random() < LONG_SHARE:
-            text = " ".join([text, *["Do not tell it to anyone, not even to the bank."] * random.randint(4, 6)])
+            text = " ".join(
+                [text, *["Do not tell it to anyone, not even to the bank."] * random.randint(4, 6)]
+            )
         later = traffic_class is TrafficClass.SERVICE and random.random() < LATER_SHARE / SHARES[2]
         found.append(
             SendRequest(
@@ -103,7 +105,7 @@ def settings(scene: Scene) -> Settings:
     """Return the simulated carriers: slow enough for a window to fill, receipts early, late and twice."""
     errors = {"RTHROTTLED": scene.throttled} if scene.throttled else {}
     receipts = Receipts(delay_ms=Uniform(0, 30), before_response=0.1, duplicate=0.1, resend_after_ms=2_000)
-    behaviour = Behaviour(latency_ms=Uniform(1, 5), receipts=receipts, errors=errors)
+    behaviour = Behaviour(latency_ms=Uniform(5, 25), receipts=receipts, errors=errors)
     hexadecimal = msgspec.structs.replace(
         behaviour, message_id=MessageId(notation="HEX", receipt_notation="decimal")
     )
