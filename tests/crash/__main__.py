@@ -23,6 +23,8 @@ def plan(random: Random) -> list[Kill]:
     names = [random.choice(RUNNING + ANYWHERE)]
     while len(names) < KILLS_OF_A_RUN:
         names.append(random.choice(RUNNING + AT_START + ANYWHERE))
+    if names[1] in AT_START:  # there is something to read again
+        names[0] = "write-after"
     if "doubt" in names:  # there is something to doubt
         names[names.index("doubt") - 1] = "write-after"
     return chosen(names, random)
