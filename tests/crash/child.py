@@ -7,6 +7,7 @@ every message has its outcome. CRASH_LOOP=uvloop takes that loop.
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ from dispatcher.config import Carrier
 from dispatcher.model import Accepted, SendRequest
 from dispatcher.smpp.account import Account
 from dispatcher.store.journal import Journal
+from dispatcher.store.records import StoredRow
+from dispatcher.store.writer import Writer
 from tests.crash import points, scene
 from tests.crash.client import Client
 
@@ -46,7 +49,7 @@ async def live(folder: Path, until: int) -> int:
             client.hear(tokens, verdicts)
             if not all(isinstance(verdict, Accepted) for verdict in verdicts):
                 print(
-                    f"refused: {[each for each in verdicts if not isinstance(each, Accepted)][0]}",
+                    f"refused: {verdicts}",
                     file=sys.stderr,
                 )
                 return REFUSED
@@ -94,10 +97,23 @@ def _hurry() -> None:
     cast(Any, Journal).open = partial(Journal.open, reserve_octets=1 << 16)
 
 
+def _slow_down(disk_ms: int) -> None:
+    """Let every commit take longer."""
+    insert = Writer._insert
+
+    def late(self: Writer, rows: list[StoredRow]) -> None:
+        time.sleep(disk_ms / 1000)
+        insert(self, rows)
+
+    if disk_ms:
+        Writer._insert = late  # type: ignore[method-assign]
+
+
 def main(arguments: list[str]) -> int:
     """Run."""
     folder, until = Path(arguments[0]), int(arguments[1])
     _hurry()
+    _slow_down(scene.load(folder).disk_ms)
     if len(arguments) > 2:
         points.arm(arguments[2], int(arguments[3]))
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
