@@ -1,7 +1,7 @@
-"""``make demo``: a sending process is killed half-way with -9 and started again; then three ledgers are compared.
+"""``make demo``: a sending process is killed half-way with -9 and started again; three ledgers are compared.
 
-Three processes: two simulated carriers, the sender (demo_sender.py), and this one, which kills and counts. The exit
-code is 1 where a message was lost, ended twice, or came more often than the windows allow.
+Three processes: two simulated carriers, the sender (demo_sender.py), and this one, which kills and counts.
+The exit code is 1 where a message was lost, ended twice, or came more often than the windows allow.
 """
 
 from __future__ import annotations
@@ -56,17 +56,18 @@ def crash(folder: Path) -> int:
     from dispatcher.cli import demo_proof, demo_sender
 
     print(
-        f"Two simulated carriers are up, in a process of their own: north (plain SMPP 3.4) and south (ids in "
-        f"hexadecimal),\neach with {demo_sender.BINDS} binds and a window of {demo_sender.WINDOW}. A second process "
-        f"sends {demo_sender.MESSAGES:,} messages, {demo_sender.SEGMENTS:,} segments, of four traffic classes."
+        f"Two simulated carriers run in a process of their own: north (plain SMPP 3.4) and south (ids in "
+        f"hexadecimal),\neach with {demo_sender.BINDS} binds and a window of {demo_sender.WINDOW}. "
+        f"A second process sends {demo_sender.MESSAGES:,} messages of four traffic classes,\n"
+        f"{demo_sender.SEGMENTS:,} segments, through the library."
     )
     with Carriers(folder) as carriers:
         with Sender(folder, carriers.port) as sender:
             half = int(demo_sender.SEGMENTS * KILL_AT)
             before = watch(sender, carriers, lambda: carriers.submits >= half)
         print(
-            f"  after {before.seconds:.1f} s it is killed with -9: {demo_sender.answered(folder):,} messages are "
-            f"accepted, {before.submits:,} segments sent ({before.rate:,.0f} a second)"
+            f"  after {before.seconds:.1f} s it is killed with -9: {demo_sender.answered(folder):,} messages "
+            f"are accepted, {before.submits:,} segments sent ({before.rate:,.0f} a second)"
         )
         with Sender(folder, carriers.port) as sender:
             after = watch(sender, carriers, lambda: False)
@@ -94,7 +95,8 @@ def report(proof: Proof) -> None:
         print(f"    {name:<14}" + "".join(f"{outcome} {count:,}   " for outcome, count in outcomes.items()))
     if held := proof.outcomes["marketing"]["unknown"]:
         print(
-            f"    {'':<14}unknown: {held:,} were about to be written, or were; advertising is never sent twice"
+            f"    {held:,} of marketing were being sent when it was killed; advertising is never sent\n"
+            "    twice, and what became of it is said to be unknown"
         )
     print(f"  lost        {proof.lost:>8,}")
     print(f"  ended twice {proof.ended_twice:>8,}")
@@ -115,8 +117,10 @@ class Carriers:
         settings = folder / "carriers.toml"
         settings.write_text(CARRIERS, "utf-8")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dispatcher", "simulate", "--config", str(settings), "--port", "0"]
-            + ["--control-port", "0", "--quiet", "--ledger", str(folder / "carriers.json")],
+            [
+                *(sys.executable, "-m", "dispatcher", "simulate", "--config", str(settings), "--quiet"),
+                *("--port", "0", "--control-port", "0", "--ledger", str(folder / "carriers.json")),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )

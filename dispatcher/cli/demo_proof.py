@@ -1,4 +1,4 @@
-"""The proof of ``make demo``: what the sender knows, what the store holds, and what the carriers saw, compared."""
+"""The proof of ``make demo``: what the sender knows, the store holds and the carriers saw, compared."""
 
 from collections import Counter, defaultdict
 from pathlib import Path

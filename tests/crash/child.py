@@ -1,6 +1,6 @@
 """The process that is killed: ``python -m tests.crash.child FOLDER UNTIL [POINT HITS]``.
 
-It sends the first UNTIL requests of the scene in FOLDER, goes on with what an earlier child had begun, and ends when
+It sends the first UNTIL requests of the scene in FOLDER, goes on with what an earlier one had begun, and ends when
 every message has its outcome. CRASH_LOOP=uvloop takes that loop.
 """
 
@@ -29,7 +29,7 @@ BATCH: Final = 8
 PAUSE_S: Final = 0.01
 """Between batches: about as fast as the carriers are, so that all classes are in flight."""
 REPEATED: Final = 10
-"""Requests with a known answer that are sent again after each start: half of the oldest, half of the newest."""
+"""Requests with a known answer that are sent again after each start, the oldest and the newest."""
 LIMIT_S: Final = 60.0
 REFUSED, STUCK, FAILED = 3, 4, 5
 """Exit codes, beside 0."""

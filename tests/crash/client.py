@@ -1,4 +1,4 @@
-"""The client's ledger: what was asked, before it was; what was answered, after it was. It survives kill -9."""
+"""The client's ledger: what was asked, before it was; what was answered, after it was. kill -9 spares it."""
 
 import os
 from collections import defaultdict
@@ -12,7 +12,7 @@ FILE: Final = "client.ledger"
 
 
 class Client:
-    """Lines of words: "asked TOKEN", "accepted TOKEN MESSAGE_ID", "refused TOKEN CODE". Read it, or add to it."""
+    """Lines of words: "asked TOKEN", "accepted TOKEN MESSAGE_ID", "refused TOKEN CODE"."""
 
     def __init__(self, folder: Path) -> None:
         self.asked: set[str] = set()

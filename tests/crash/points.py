@@ -1,6 +1,6 @@
-"""Fail-points: where a child kills itself with SIGKILL. The product knows nothing of them: methods are wrapped.
+"""Fail-points: where a child kills itself with SIGKILL. The product knows nothing of it: methods are wrapped.
 
-A point is named by what has just happened, or is about to. It strikes at its n-th hit: `arm("commit-after", 7)`.
+A point is named by what has just happened, or is about to, and strikes at its n-th hit: arm("told-after", 7).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from dispatcher import app, recovery
@@ -96,7 +96,7 @@ def die_in(seconds: float) -> None:
 
 
 def arm(name: str, hits: int) -> None:
-    """Kill this process at the `hits`-th time that a point is reached; "instant": after so many milliseconds."""
+    """Kill this process at the `hits`-th time that a point is reached; "instant": in so many ms."""
     checkpoint.STEP_PAGES = STEP_PAGES  # type: ignore[misc]
     app.SNAPSHOT_S = SNAPSHOT_S  # type: ignore[misc]
     if name == "instant":

@@ -4,8 +4,9 @@ After every kill, and at the end, these hold; each function returns complaints, 
 
 * law 1: what was answered is stored; what was acknowledged to a carrier is stored;
 * law 2: every message has one outcome, and it is true;
-* law 3: nothing is written without a durable claim; a segment has at most one copy and one for each kill that left
-  it written and unanswered; one kill leaves no more of these than the window, at each carrier; marketing has one;
+* law 3: nothing is written without a durable claim; a segment has at most one copy, and one for each kill
+  that left it written and unanswered; a kill leaves no more of these than the window of each carrier;
+  marketing has one;
 * the same key is the same message, whatever happened in between.
 """
 

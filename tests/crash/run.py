@@ -1,4 +1,4 @@
-"""One run: a simulated carrier here, a dispatcher in a child that is killed, again and again, and then lives."""
+"""A run: a simulated carrier here, a dispatcher in a child that is killed again and again, then lives."""
 
 import asyncio
 import os

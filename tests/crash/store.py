@@ -1,6 +1,6 @@
 """The store's ledger: a plain fold of the journal that shares no code with the product, but for its numbers.
 
-It reads with the SQLite of the standard library, takes events apart as dispatcher.model.Event says, and counts.
+It reads with the SQLite of the standard library, and takes events apart as dispatcher.model.Event says.
 """
 
 import sqlite3

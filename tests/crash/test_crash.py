@@ -1,12 +1,11 @@
 """kill -9 at every fail-point, and the ledgers of client, carriers and store agree afterwards.
 
-Each scenario is one store and one pair of carriers that several processes in a row work on; all but the last are
-killed. `make crash KILLS=200` does the same at random.
+Each scenario is one store and one pair of carriers that several processes in a row work on; all but the last
+are killed. `make crash KILLS=200` does the same at random.
 """
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, cast
