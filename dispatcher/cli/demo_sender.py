@@ -1,7 +1,7 @@
 """The sending process of ``make demo``: a program that embeds the library, and is killed half-way.
 
 ``python -m dispatcher.cli.demo_sender FOLDER PORT`` sends what FOLDER says was not answered yet, and ends
-when every message has its outcome. It notes how many were answered, after they were: what a client would know.
+when every message has its outcome. It notes how many were answered, after they were: what a client knows.
 """
 
 import asyncio

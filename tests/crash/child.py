@@ -1,7 +1,7 @@
 """The process that is killed: ``python -m tests.crash.child FOLDER UNTIL [POINT HITS]``.
 
-It sends the first UNTIL requests of the scene in FOLDER, goes on with what an earlier one had begun, and ends when
-every message has its outcome. CRASH_LOOP=uvloop takes that loop.
+It sends the first UNTIL requests of the scene in FOLDER, goes on with what an earlier one had begun, and
+ends when every message has its outcome. CRASH_LOOP=uvloop takes that loop.
 """
 
 import asyncio
