@@ -35,24 +35,28 @@ from libc.string cimport memchr, memcpy, memset
 
 cimport cython
 
+from book_rows cimport (
+    AWAITING, BY_RECEIPT, CARRIERS_MAX, CLASSES, CLASS_SHIFT, DELIVERED, EARLY, ENDS, ERR_MAX, EXPIRED, ID_MAX,
+    INTERMEDIATE_CODE, LATE_CODE, NO_RECEIPT, NO_RECEIPT_ASKED, NO_SMSC_MESSAGE_ID, OUTCOME_MAX, REASON_MAX, REJECTED,
+    SETTLED, SHARED, UNDELIVERED, UNKNOWN, Carrier, Fold, Id, Key, Target, Work, came_before, class_of, code_of, ends_of,
+    outcome_of, place_of, set_settled, set_work, stands_before, wins, work_key, worst_of,
+)
 from event_record cimport (
     CLAIMED, CORRECTED, CUT, FAILED, FINISHED, ORPHANED, PARKED, RECEIPTED, RECORD_OCTETS, REFUSED, REROUTED, RETRY,
     SUBMITTED, UNANSWERED, UNSENT, WHOLE, Head, get_event, put_event,
 )
-from hot cimport Deliver
 from numbers cimport (
-    ALL_ENDED, ENDED, SPAN, SPAN_WORDS, SPANS_MAX, UNTOUCHED, Numbers, Span, end_number, numbers_free, span_for,
-    state_of, touch_number,
+    ALL_ENDED, ENDED, SPANS_MAX, SPAN_WORDS, UNTOUCHED, Numbers, Span, end_number, numbers_free, span_for, state_of,
+    touch_number,
 )
-from receipt_scan cimport (
-    FIELD_ERR, FIELD_ID, FIELD_STAT, KEY_MAX, STATE_ABSENT, STATE_OTHER, Scan, id_key, is_blank, scan_receipt,
-)
+from receipt_read cimport STATES, Receipt, read_receipt
+from receipt_scan cimport KEY_MAX, STATE_OTHER, id_key
 from rows cimport (
-    BLOCK, List, Row, Table, append_to, find_row, insert_row, next_row, remove_row, row_at, table_free, table_init,
-    take_from,
+    HEADS, ROWS, List, Row, Table, append_to, expect_key, expect_row, find_row, insert_row, next_row, remove_row,
+    row_at, table_free, table_init, take_from,
 )
 from siphash cimport Seed, siphash
-from wire cimport Octets, Outbox, outbox_free, outbox_init, outbox_room
+from wire cimport Outbox, outbox_free, outbox_init, outbox_room
 
 from dispatcher._ext.events cimport EventBuffer
 from dispatcher._ext.session cimport Incoming
@@ -66,93 +70,9 @@ cdef extern from *:
     const uint64_t N_MAX
 
 cdef enum:
-    CLASSES = 4                 # traffic classes
-    CARRIERS_MAX = 65_536       # a record has two octets for it
     RING_MIN = 64
-    STATES = 10                 # message_state 0 to 9
-    UNKNOWN_STATE = 7
-    TEXT_MAX = 65_535           # a TLV holds no more: message_payload
-    ID_MAX = 128                # octets; SMPP allows 64. What is longer is no id
-    ERR_MAX = 64                # octets of the carrier's error; what is longer is none
-    DELIVERY_RECEIPT = 0x04     # esm_class
-    INTERMEDIATE = 0x20
-    INTERMEDIATE_CODE = 0x100   # in the code of RECEIPTED and PARKED
-    LATE_CODE = 0x10000         # in the code of SUBMITTED
-    WAITING = 0                 # state of a work that was never claimed
-
-cdef enum:                      # dispatcher.model.Outcome and Reason; a test holds them together
-    DELIVERED = 1
-    UNKNOWN = 2
-    EXPIRED = 3
-    UNDELIVERED = 4
-    REJECTED = 5
-    OUTCOME_MAX = 6
-    BY_RECEIPT = 1
-    NO_RECEIPT = 4
-    NO_SMSC_MESSAGE_ID = 5
-    NO_RECEIPT_ASKED = 11
-    REASON_MAX = 15             # a fold keeps four bits of it
-
-cdef enum:                      # flags of an Id
-    AWAITING = 1
-    SETTLED = 2
-    EARLY = 3                   # a parked receipt: `segment` is its message_state, `n` its tail
-    PLACE = 3
-    CLASS_SHIFT = 2
-    OUTCOME_SHIFT = 4
-    SHARED = 0x80               # one of several of its message; a parked one: intermediate
-
-cdef struct Id:
-    uint64_t key                # 64 of the 128 bits
-    uint32_t chain, older, newer
-    uint16_t carrier
-    uint8_t segment
-    uint8_t flags
-    uint64_t high               # the other 64
-    uint64_t n                  # of a parked one: a PyObject*, the bytes of its tail
-    int64_t at_ms               # when it was submitted, or came
-
-cdef struct Work:
-    uint64_t key                # n << 8 | segment
-    uint32_t chain, older, newer
-    uint16_t carrier
-    uint16_t attempts
-    int64_t due_ms              # of RETRY
-    uint32_t command_status     # of REFUSED
-    uint8_t state               # kind of the last event of this segment, or WAITING
-
-cdef enum:
-    ENDS = 8
-
-cdef struct Fold:
-    uint64_t key                # n
-    uint32_t chain, older, newer
-    uint8_t segments
-    uint8_t remaining           # that have not ended
-    uint16_t unused
-    uint8_t ends[ENDS]          # of each segment: 0, or reason << 4 | outcome; of more than ENDS: a pointer to them
-
-cdef struct Target:             # a row of `targets`: from a segment to its row in ids
-    uint64_t key                # n << 8 | segment
-    uint32_t chain, older, newer
-    uint32_t row
-
-cdef struct Carrier:
-    uint8_t response_base       # notation of ids, see dispatcher.smpp.dialect
-    uint8_t receipt_base
-    uint8_t tlv_base
-    uint8_t flags
-    uint8_t receipts            # whether it is asked for them
-    uint8_t own_words           # its words stand before those of the standard
-    uint8_t outcomes[STATES]    # what a message_state ends a segment with; 0: it is not final
-    List awaiting               # oldest first
-    uint32_t classes[CLASSES]   # awaiting, by traffic_class
-
-cdef struct Key:
-    uint8_t octets[ID_MAX + 2]  # the carrier, then the key of the id
-    Py_ssize_t length           # of the key
-    uint64_t low
-    uint64_t high
+    BATCH = 32                  # looked up together, see rows.expect_key
+    UNKNOWN_STATE = 7           # message_state
 
 OUTCOMES = bytes([0, 0, DELIVERED, EXPIRED, UNDELIVERED, UNDELIVERED, 0, 0, REJECTED, UNDELIVERED])
 
@@ -282,28 +202,32 @@ cdef class Book:
         refused: [(submission, command_status, message_id)] to be decided upon. finished: [(n, outcome, reason)],
         where no receipt can come or it was here already. ValueError: lists of unequal length.
         """
-        cdef Py_ssize_t index
+        cdef Py_ssize_t first, index, count = len(submissions)
         cdef Submission each
-        cdef Work* work
         cdef uint32_t status
+        cdef Work* work
         cdef list refused = [], finished = []
-        if not len(submissions) == len(statuses) == len(message_ids):
+        cdef Key[BATCH] keys
+        if not len(statuses) == len(message_ids) == count:
             raise ValueError("as many statuses and message_ids as submissions")
         self.check(carrier)
         self.finished = finished
-        for index in range(len(submissions)):
-            each = submissions[index]
-            status = statuses[index]
-            if status == 0:
-                self.accept(
-                    each.n, each.segment, each.segments, each.traffic_class, carrier, at_ms, message_ids[index], False)
-                continue
-            each.claimed = False
-            self.put(REFUSED, each.segment, carrier, status, each.n, at_ms, NULL, 0)
-            work = self.work_of(each.n, each.segment)
-            if work != NULL:
-                set_work(work, REFUSED, carrier, each.attempts, 0, status)
-                refused.append((each, status, message_ids[index]))
+        for first in range(0, count, BATCH):
+            for index in range(first, min(first + BATCH, count)):
+                self.make_key(&keys[index - first], carrier, message_ids[index])
+                expect_key(&self.ids, keys[index - first].low)
+            for index in range(first, min(first + BATCH, count)):
+                each = submissions[index]
+                status = statuses[index]
+                if status == 0:
+                    self.accept(each, carrier, at_ms, message_ids[index], &keys[index - first], False)
+                    continue
+                each.claimed = False
+                self.put(REFUSED, each.segment, carrier, status, each.n, at_ms, NULL, 0)
+                work = self.work_of(each.n, each.segment)
+                if work != NULL:
+                    set_work(work, REFUSED, carrier, each.attempts, 0, status)
+                    refused.append((each, status, message_ids[index]))
         self.finished = None
         self.forget()
         return refused, finished
@@ -368,49 +292,46 @@ cdef class Book:
 
         A refusal says nothing that was not decided upon already.
         """
-        cdef uint64_t n = submission.n
+        cdef Key key
         self.check(carrier)
-        if status or self.has_ended(n, submission.segment):
+        if status or self.has_ended(submission.n, submission.segment):
             return False
-        self.accept(
-            n, submission.segment, submission.segments, submission.traffic_class, carrier, at_ms, message_id, True)
+        self.make_key(&key, carrier, message_id)
+        self.accept(submission, carrier, at_ms, message_id, &key, True)
         self.forget()
         return True
 
     cdef int accept(
-        self, uint64_t n, int segment, int segments, int traffic_class, int carrier, int64_t at_ms, bytes message_id,
+        self, Submission submission, int carrier, int64_t at_ms, bytes message_id, const Key* key, bint late
+    ) except -1:
+        cdef Py_ssize_t octets = PyBytes_GET_SIZE(message_id) if message_id is not None else 0
+        self.put(
+            SUBMITTED, submission.segment, carrier,
+            late * LATE_CODE | submission.segments << 8 | submission.traffic_class, submission.n, at_ms,
+            <const uint8_t*>PyBytes_AS_STRING(message_id) if 0 < octets <= ID_MAX else NULL, octets if octets <= ID_MAX else 0)
+        return self.await_receipt(
+            submission.n, submission.segment, submission.segments, submission.traffic_class, carrier, at_ms, key, late)
+
+    cdef int await_receipt(
+        self, uint64_t n, int segment, int segments, int traffic_class, int carrier, int64_t at_ms, const Key* key,
         bint late,
     ) except -1:
         """ESME_ROK: the segment awaits its receipt, if one can come."""
-        cdef const uint8_t* id = NULL
-        cdef Py_ssize_t length = 0
-        if message_id is not None and PyBytes_GET_SIZE(message_id) <= ID_MAX:
-            id = <const uint8_t*>PyBytes_AS_STRING(message_id)
-            length = PyBytes_GET_SIZE(message_id)
-        self.put(
-            SUBMITTED, segment, carrier, late * LATE_CODE | segments << 8 | traffic_class, n, at_ms, id, length)
-        return self.await_receipt(n, segment, segments, traffic_class, carrier, at_ms, id, length, late)
-
-    cdef int await_receipt(
-        self, uint64_t n, int segment, int segments, int traffic_class, int carrier, int64_t at_ms, const uint8_t* id,
-        Py_ssize_t length, bint late,
-    ) except -1:
         cdef Carrier* its = &self.carriers[carrier]
-        cdef uint32_t row = find_row(&self.works, n << 8 | segment)
+        cdef uint32_t row = find_row(&self.works, work_key(n, segment))
         cdef Work* work = <Work*>row_at(&self.works, row) if row else NULL
         cdef Fold* fold = self.fold_of(n)
         cdef bint second = work == NULL or (late and work.state == CLAIMED)
         cdef Id* awaiting
-        cdef Key key
         if second and fold == NULL and state_of(&self.numbers, n) != ENDED:
             fold = self.make_fold(n, segments)  # two ids for one segment: its message is folded like one of several
         if row:
             remove_row(&self.works, row)
-        if not its.receipts or not self.make_key(&key, carrier, id, length, its.response_base):
+        if not its.receipts or key.length == 0:
             if not self.has_ended(n, segment):
                 self.end(n, segment, UNKNOWN, NO_SMSC_MESSAGE_ID if its.receipts else NO_RECEIPT_ASKED, carrier, at_ms)
             return 0
-        if self.recovering and self.id_row_of(&key, n, segment):
+        if self.recovering and self.id_row_of(key, n, segment):
             return 0
         row = insert_row(&self.ids, key.low)
         if row == 0:
@@ -423,20 +344,66 @@ cdef class Book:
         its.classes[traffic_class] += 1
         if self.recovering:
             self.aim(n, segment, row)
-        return self.unpark(&key, row)
+        return self.unpark(key, row)
 
     # ---- in: receipts ----
 
     def receipted(self, list incoming not None, int carrier, int64_t at_ms):
         """Take deliver_sm. Return those that are no receipts, or cannot be read here: Python decides, see `settle`."""
+        cdef Py_ssize_t first, index, count = len(incoming)
         cdef Incoming each
         cdef list others = []
+        cdef Receipt[BATCH] receipts
+        cdef Key[BATCH] keys
         self.check(carrier)
-        for each in incoming:
-            if not self.receipt(&each.fields, carrier, at_ms):
-                others.append(each)
+        for first in range(0, count, BATCH):
+            for index in range(first, min(first + BATCH, count)):
+                each = incoming[index]
+                self.read(each, carrier, &receipts[index - first], &keys[index - first])
+                expect_key(&self.ids, keys[index - first].low)
+            for index in range(first, min(first + BATCH, count)):
+                expect_row(&self.ids, keys[index - first].low)
+            for index in range(first, min(first + BATCH, count)):
+                if keys[index - first].length == 0 or not self.book_receipt(
+                    carrier, &receipts[index - first], &keys[index - first], at_ms
+                ):
+                    others.append(incoming[index])
         self.forget()
         return others
+
+    cdef int read(self, Incoming incoming, int carrier, Receipt* receipt, Key* key) except -1:
+        """The key of its id has no length where Python decides."""
+        cdef Carrier* its = &self.carriers[carrier]
+        key.length, key.low = 0, 0
+        if not read_receipt(&incoming.fields, receipt):
+            return 0
+        if receipt.err.length < 0 or receipt.err.length > ERR_MAX:
+            receipt.err.length = 0
+        self.make_key_of(
+            key, carrier, receipt.id.at, receipt.id.length, its.tlv_base if receipt.from_tlv else its.receipt_base)
+        if receipt.state == STATE_OTHER or (its.own_words and incoming.fields.message_state < 0):
+            receipt.state = self.state_of_word(carrier, receipt)
+        return 0
+
+    cdef bint book_receipt(self, int carrier, const Receipt* receipt, const Key* key, int64_t at_ms) except -1:
+        """False: it is a message that looks like a receipt."""
+        cdef uint32_t code = receipt.state if receipt.state >= 0 else UNKNOWN_STATE
+        if receipt.intermediate:
+            code |= INTERMEDIATE_CODE
+        if not self.take_receipt(
+            key, carrier, code, receipt.err.at, receipt.err.length, at_ms, receipt.sure
+        ) and not receipt.sure:
+            return False
+        self.unmapped += receipt.state < 0
+        return True
+
+    cdef int state_of_word(self, int carrier, const Receipt* receipt) except? -1:
+        """The message_state that stat means by the dialect; STATE_OTHER: none."""
+        words = self.words[carrier]
+        if words is None or receipt.stat.length < 0:
+            return receipt.state
+        state = words.get(PyBytes_FromStringAndSize(<const char*>receipt.stat.at, receipt.stat.length).upper())
+        return STATE_OTHER if state is None else state
 
     def settle(self, int carrier, bytes key not None, int message_state, bytes err not None, int64_t at_ms, bint intermediate=False):
         """Take a receipt that Python has read; `key` is its id's, see dispatcher.smpp.dialect. Return whether it
@@ -445,7 +412,7 @@ cdef class Book:
         self.check(carrier)
         if not 0 <= message_state < STATES:
             raise ValueError(f"message_state is 0 to {STATES - 1}, not {message_state}")
-        self.make_key_of(&its, carrier, key)
+        self.take_key(&its, carrier, key)
         matched = self.take_receipt(
             &its, carrier, message_state | intermediate * INTERMEDIATE_CODE, <const uint8_t*>PyBytes_AS_STRING(err),
             PyBytes_GET_SIZE(err) if PyBytes_GET_SIZE(err) <= ERR_MAX else 0, at_ms, True)
@@ -456,70 +423,12 @@ cdef class Book:
         """Whether a receipt with this key would match."""
         cdef Key its
         self.carrier_of(carrier)
-        self.make_key_of(&its, carrier, key)
+        self.take_key(&its, carrier, key)
         return self.best_of(&its) != 0
 
-    cdef bint receipt(self, const Deliver* pdu, int carrier, int64_t at_ms) except -1:
-        """Read a deliver_sm as dispatcher.smpp.receipt_text does; False: Python decides."""
-        cdef Carrier* its = &self.carriers[carrier]
-        cdef Octets id = pdu.receipted_message_id, err = pdu.network_error_code
-        cdef const uint8_t* text = pdu.short_message.at
-        cdef bint intermediate = pdu.esm_class & INTERMEDIATE, from_tlv, sure
-        cdef int state = -1
-        cdef bint mapped = True
-        cdef Scan scan
-        cdef Key key
-        strip(&id)
-        from_tlv = id.length > 0
-        sure = intermediate or pdu.esm_class & DELIVERY_RECEIPT or (
-            pdu.receipted_message_id.length >= 0 and pdu.message_state >= 0)
-        scan.at[FIELD_ID] = scan.at[FIELD_ERR] = -1
-        scan.state = STATE_ABSENT
-        if pdu.short_message.length > 0:
-            scan_receipt(<const char*>text, <int32_t>min(pdu.short_message.length, TEXT_MAX), &scan)
-        if not sure and (scan.at[FIELD_ID] < 0 or scan.state == STATE_ABSENT):
-            return False
-        if not from_tlv:
-            if scan.at[FIELD_ID] < 0:
-                return False
-            id.at, id.length = text + scan.at[FIELD_ID], scan.size[FIELD_ID]
-        if 0 <= pdu.message_state < STATES:
-            state = <int>pdu.message_state
-        elif scan.state == STATE_OTHER or (scan.state >= 0 and its.own_words):
-            state = self.state_of_word(carrier, text + scan.at[FIELD_STAT], scan.size[FIELD_STAT])
-            mapped = state >= 0
-        elif scan.state >= 0:
-            state = scan.state
-        elif pdu.message_state >= 0:
-            mapped = False
-        else:
-            return False
-        if not mapped:
-            state = UNKNOWN_STATE
-        if err.length <= 0 and scan.at[FIELD_ERR] >= 0:
-            err.at, err.length = text + scan.at[FIELD_ERR], scan.size[FIELD_ERR]
-        if err.length < 0 or err.length > ERR_MAX:
-            err.length = 0
-        if not self.make_key(&key, carrier, id.at, id.length, its.tlv_base if from_tlv else its.receipt_base):
-            return False
-        if not self.take_receipt(
-            &key, carrier, state | (INTERMEDIATE_CODE if intermediate else 0), err.at, err.length, at_ms, sure
-        ) and not sure:
-            return False
-        if not mapped:
-            self.unmapped += 1
-        return True
-
-    cdef int state_of_word(self, int carrier, const uint8_t* stat, Py_ssize_t length) except -2:
-        """The message_state of a word by the dialect; -1: it has none."""
-        words = self.words[carrier]
-        if words is None:
-            return -1
-        state = words.get(PyBytes_FromStringAndSize(<const char*>stat, length).upper())
-        return -1 if state is None or not 0 <= state < STATES else state
-
     cdef bint take_receipt(
-        self, Key* key, int carrier, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms, bint park
+        self, const Key* key, int carrier, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms,
+        bint park,
     ) except -1:
         """Apply it to the segment that its id stands for, and say so; or else park it."""
         cdef uint32_t row = self.best_of(key)
@@ -534,8 +443,8 @@ cdef class Book:
     cdef int apply(self, uint32_t row, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms) except -1:
         """A receipt about a row of ids that awaits one, or had one."""
         cdef Id* id = id_at(self, row)
-        cdef bint first = id.flags & PLACE == AWAITING
-        cdef int outcome = 0, known = id.flags >> OUTCOME_SHIFT & 7
+        cdef bint first = place_of(id) == AWAITING
+        cdef int outcome = 0, known = outcome_of(id)
         cdef uint64_t n = id.n
         if not code & INTERMEDIATE_CODE:
             outcome = self.carriers[id.carrier].outcomes[code & 0xFF]
@@ -559,17 +468,17 @@ cdef class Book:
         """It has its final receipt, or will wait for none."""
         cdef Id* id = id_at(self, row)
         cdef Carrier* its = &self.carriers[id.carrier]
-        if id.flags & PLACE == AWAITING:
+        if place_of(id) == AWAITING:
             take_from(&self.ids, &its.awaiting, row)
-            its.classes[id.flags >> CLASS_SHIFT & 3] -= 1
+            its.classes[class_of(id)] -= 1
             append_to(&self.ids, &self.settled, row)
-        id.flags = id.flags & (SHARED | 3 << CLASS_SHIFT) | SETTLED | outcome << OUTCOME_SHIFT
+        set_settled(id, outcome)
         return 0
 
     # ---- receipts that came first ----
 
     cdef int park(
-        self, Key* key, int carrier, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms
+        self, const Key* key, int carrier, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms
     ) except -1:
         cdef uint8_t[ID_MAX + 1 + ERR_MAX] tail
         cdef Py_ssize_t octets = key.length
@@ -577,7 +486,7 @@ cdef class Book:
         cdef Id* early
         while row:
             early = id_at(self, row)
-            if early.flags & PLACE == EARLY and early.high == key.high and code_of(early) == code:
+            if place_of(early) == EARLY and early.high == key.high and code_of(early) == code:
                 self.duplicate += 1
                 return 0
             row = next_row(&self.ids, row)
@@ -602,7 +511,7 @@ cdef class Book:
         self.put(PARKED, WHOLE, carrier, code, 0, at_ms, tail, octets)
         return 0
 
-    cdef int unpark(self, Key* key, uint32_t row) except -1:
+    cdef int unpark(self, const Key* key, uint32_t row) except -1:
         """Apply what was parked for the id of `row`, in the order of arrival."""
         cdef uint32_t each, oldest = 1
         cdef Id* early
@@ -614,8 +523,8 @@ cdef class Book:
             oldest, each = 0, find_row(&self.ids, key.low)
             while each:
                 early = id_at(self, each)
-                if early.flags & PLACE == EARLY and early.high == key.high and (
-                    oldest == 0 or (early.at_ms, code_of(early)) < (id_at(self, oldest).at_ms, code_of(id_at(self, oldest)))
+                if place_of(early) == EARLY and early.high == key.high and (
+                    oldest == 0 or came_before(early, id_at(self, oldest))
                 ):
                     oldest = each
                 each = next_row(&self.ids, each)
@@ -804,18 +713,18 @@ cdef class Book:
         return self.work_of(n, segment)
 
     cdef int make_work(self, uint64_t n, int segment, int carrier) except -1:
-        cdef uint32_t row = insert_row(&self.works, n << 8 | segment)
+        cdef uint32_t row = insert_row(&self.works, work_key(n, segment))
         if row == 0:
             raise MemoryError
         (<Work*>row_at(&self.works, row)).carrier = carrier
         return 0
 
     cdef Work* work_of(self, uint64_t n, int segment) noexcept:
-        cdef uint32_t row = find_row(&self.works, n << 8 | segment)
+        cdef uint32_t row = find_row(&self.works, work_key(n, segment))
         return <Work*>row_at(&self.works, row) if row else NULL
 
     cdef int drop_work(self, uint64_t n, int segment) noexcept:
-        cdef uint32_t row = find_row(&self.works, n << 8 | segment)
+        cdef uint32_t row = find_row(&self.works, work_key(n, segment))
         if row:
             remove_row(&self.works, row)
         return 0
@@ -859,9 +768,9 @@ cdef class Book:
         cdef Id* id
         while row:
             id = id_at(self, row)
-            if id.high == key.high and id.flags & PLACE != EARLY:
-                awaiting += id.flags & PLACE == AWAITING
-                if best == 0 or is_better(id, id_at(self, best)):
+            if id.high == key.high and place_of(id) != EARLY:
+                awaiting += place_of(id) == AWAITING
+                if best == 0 or stands_before(id, id_at(self, best)):
                     best = row
             row = next_row(&self.ids, row)
         self.ambiguous += awaiting > 1
@@ -873,14 +782,14 @@ cdef class Book:
         cdef Id* id
         while row:
             id = id_at(self, row)
-            if id.high == key.high and id.flags & PLACE != EARLY and id.n == n and id.segment == segment:
+            if id.high == key.high and place_of(id) != EARLY and id.n == n and id.segment == segment:
                 break
             row = next_row(&self.ids, row)
         return row
 
     cdef int aim(self, uint64_t n, int segment, uint32_t row) except -1:
         """While recovering, lead from a segment to its row of ids."""
-        cdef uint32_t aimed = insert_row(&self.targets, n << 8 | segment)
+        cdef uint32_t aimed = insert_row(&self.targets, work_key(n, segment))
         if aimed == 0:
             raise MemoryError
         (<Target*>row_at(&self.targets, aimed)).row = row
@@ -888,29 +797,37 @@ cdef class Book:
 
     cdef int lose_aim(self, uint32_t row) noexcept:
         cdef Id* id = id_at(self, row)
-        cdef uint32_t aimed = find_row(&self.targets, id.n << 8 | id.segment)
+        cdef uint32_t aimed = find_row(&self.targets, work_key(id.n, id.segment))
         while aimed and (<Target*>row_at(&self.targets, aimed)).row != row:
             aimed = next_row(&self.targets, aimed)
         if aimed:
             remove_row(&self.targets, aimed)
         return 0
 
-    cdef bint make_key(self, Key* key, int carrier, const uint8_t* id, Py_ssize_t length, int base) noexcept:
-        """The key of an id as it came; False: it is no id."""
+    cdef int make_key(self, Key* key, int carrier, bytes message_id) except -1:
+        """The key of a message_id from submit_sm_resp."""
+        if message_id is None:
+            key.length, key.low = 0, 0
+            return 0
+        return self.make_key_of(
+            key, carrier, <const uint8_t*>PyBytes_AS_STRING(message_id), PyBytes_GET_SIZE(message_id),
+            self.carriers[carrier].response_base)
+
+    cdef int make_key_of(self, Key* key, int carrier, const uint8_t* id, Py_ssize_t length, int base) noexcept:
+        """The key of an id as it came; its length is 0 where it is no id."""
         cdef char[KEY_MAX] digits
         cdef int size
-        if length <= 0 or length > ID_MAX:
-            return False
-        size = id_key(<const char*>id, <int>length, base, self.carriers[carrier].flags, digits)
-        if size == 0:
-            return False
-        if size > 0:
-            self.fill_key(key, carrier, <const uint8_t*>digits, size)
-        else:
-            self.fill_key(key, carrier, id, length)  # over 64 octets: as it is, as dispatcher._ext.receipt.key does
-        return True
+        key.length, key.low = 0, 0
+        if 0 < length <= ID_MAX:
+            size = id_key(<const char*>id, <int>length, base, self.carriers[carrier].flags, digits)
+            if size > 0:
+                self.fill_key(key, carrier, <const uint8_t*>digits, size)
+            elif size < 0:      # over 64 octets: as it is, as dispatcher._ext.receipt.key does
+                self.fill_key(key, carrier, id, length)
+        return 0
 
-    cdef int make_key_of(self, Key* key, int carrier, bytes text) except -1:
+    cdef int take_key(self, Key* key, int carrier, bytes text) except -1:
+        """A key that Python made."""
         cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
         if not 0 < length <= ID_MAX or memchr(PyBytes_AS_STRING(text), 0, length) != NULL:
             raise ValueError(f"a key has 1 to {ID_MAX} octets, none of them NUL")
@@ -1052,60 +969,9 @@ cdef inline Id* id_at(Book book, uint32_t row) noexcept:
     return <Id*>row_at(&book.ids, row)
 
 
-cdef inline bint wins(int outcome, int known) noexcept nogil:
-    """Whether a final receipt replaces what is known: delivered does, and whatever replaces not knowing."""
-    return outcome != 0 and outcome != known and (outcome == DELIVERED or known == UNKNOWN)
-
-
-cdef inline bint is_better(const Id* id, const Id* than) noexcept nogil:
-    cdef bint awaits = id.flags & PLACE == AWAITING, than_awaits = than.flags & PLACE == AWAITING
-    if awaits != than_awaits:
-        return awaits
-    if id.at_ms != than.at_ms:
-        return id.at_ms > than.at_ms
-    return id.n > than.n or (id.n == than.n and id.segment > than.segment)
-
-
-cdef inline uint32_t code_of(const Id* early) noexcept nogil:
-    return early.segment | (INTERMEDIATE_CODE if early.flags & SHARED else 0)
-
-
-cdef inline uint8_t* ends_of(Fold* fold) noexcept nogil:
-    cdef uint8_t* ends = fold.ends
-    if fold.segments > ENDS:
-        memcpy(&ends, fold.ends, sizeof(ends))
-    return ends
-
-
-cdef inline uint8_t worst_of(Fold* fold) noexcept nogil:
-    """The end of the message: that of the segment with the highest outcome, the first of these."""
-    cdef uint8_t* ends = ends_of(fold)
-    cdef uint8_t worst = 0
-    cdef int segment
-    for segment in range(fold.segments):
-        if ends[segment] & 15 > worst & 15:
-            worst = ends[segment]
-    return worst
-
-
-cdef inline void set_work(
-    Work* work, int state, int carrier, int attempts, int64_t due_ms, uint32_t command_status
-) noexcept nogil:
-    work.state, work.carrier, work.attempts = state, carrier, attempts
-    work.due_ms, work.command_status = due_ms, command_status
-
-
-cdef inline void strip(Octets* id) noexcept nogil:
-    """Blanks around it and NULs behind it are no part of an id."""
-    while id.length > 0 and (id.at[id.length - 1] == 0 or is_blank(id.at[id.length - 1])):
-        id.length -= 1
-    while id.length > 0 and is_blank(id.at[0]):
-        id.at += 1
-        id.length -= 1
-
-
 cdef inline uint64_t octets_of(const Table* table) noexcept nogil:
-    return BLOCK * (<uint64_t>table.block_count * table.row_octets + <uint64_t>table.head_blocks * sizeof(uint32_t))
+    return (
+        <uint64_t>table.block_count * ROWS * table.row_octets + <uint64_t>table.head_blocks * HEADS * sizeof(uint32_t))
 
 
 cdef int check_end(int outcome, int reason) except -1:

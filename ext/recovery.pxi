@@ -71,8 +71,9 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
         segments = head.code >> 8 & 0xFF
         if segment >= segments or head.code & 0xFF >= CLASSES:
             raise ValueError(f"segment {segment} of {segments}, traffic_class {head.code & 0xFF}")
+        book.make_key_of(&key, carrier, tail, tail_octets, book.carriers[carrier].response_base)
         book.await_receipt(
-            n, segment, segments, head.code & 0xFF, carrier, head.at_ms, tail, tail_octets, head.code & LATE_CODE)
+            n, segment, segments, head.code & 0xFF, carrier, head.at_ms, &key, head.code & LATE_CODE != 0)
     elif kind == RECEIPTED:
         row = target_of(book, n, segment, carrier, False)
         if row:
@@ -114,7 +115,7 @@ cdef int replay_parked(Book book, const Head* head, const uint8_t* tail, Py_ssiz
     row = find_row(&book.ids, key.low)
     while row:
         early = id_at(book, row)
-        if early.flags & PLACE == EARLY and early.high == key.high and code_of(early) == head.code:
+        if place_of(early) == EARLY and early.high == key.high and code_of(early) == head.code:
             return book.drop_early(row)
         row = next_row(&book.ids, row)
     return 0
@@ -122,13 +123,13 @@ cdef int replay_parked(Book book, const Head* head, const uint8_t* tail, Py_ssiz
 
 cdef uint32_t target_of(Book book, uint64_t n, int segment, int carrier, bint oldest) noexcept:
     """The row of ids that a receipt of this segment was for, or that expired; 0: it is forgotten."""
-    cdef uint32_t aimed = find_row(&book.targets, n << 8 | segment), row, best = 0
+    cdef uint32_t aimed = find_row(&book.targets, work_key(n, segment)), row, best = 0
     cdef Id* id
     while aimed:
         row = (<Target*>row_at(&book.targets, aimed)).row
         id = id_at(book, row)
-        if id.carrier == carrier and not (oldest and id.flags & PLACE != AWAITING) and (
-            best == 0 or is_better(id, id_at(book, best)) != oldest
+        if id.carrier == carrier and not (oldest and place_of(id) != AWAITING) and (
+            best == 0 or stands_before(id, id_at(book, best)) != oldest
         ):
             best = row
         aimed = next_row(&book.targets, aimed)
@@ -191,7 +192,7 @@ cdef bytes piece_of_rows(const Table* table, bytes tag, uint32_t at, int without
     put_octets(&piece, PyBytes_AS_STRING(tag), 1)
     for row in range(at, min(at + PIECE_ROWS, table.top + 1)):
         each = <const uint8_t*>row_at(table, row)
-        if (<const Row*>each).key and not (without and (<const Id*>each).flags & PLACE == without):
+        if (<const Row*>each).key and not (without and place_of(<const Id*>each) == without):
             put_octets(&piece, each, sizeof(uint64_t))
             put_octets(&piece, each + LINKED_OCTETS, table.row_octets - LINKED_OCTETS)
     return taken(&piece)
@@ -206,7 +207,7 @@ cdef bytes piece_of_parked(Book book, uint32_t at):
     put_octets(&piece, b"P", 1)
     for row in range(at, min(at + PIECE_ROWS, book.ids.top + 1)):
         early = id_at(book, row)
-        if early.key and early.flags & PLACE == EARLY:
+        if early.key and place_of(early) == EARLY:
             tail = <bytes><PyObject*>early.n
             head.kind, head.segment, head.carrier, head.code = PARKED, WHOLE, early.carrier, code_of(early)
             head.n, head.at_ms = 0, early.at_ms
@@ -309,7 +310,7 @@ cdef const uint8_t* load_span(Book book, const uint8_t* at, const uint8_t* end) 
         return at + 1
     memcpy(span.touched, at + 1, sizeof(span.touched))
     memcpy(span.ended, at + 1 + sizeof(span.touched), sizeof(span.ended))
-    for word in range(SPAN_WORDS):
+    for word in range(<uint32_t>SPAN_WORDS):
         span.ended_count += ones(span.ended[word])
     return at + SPAN_OCTETS - 8
 
@@ -336,7 +337,7 @@ cdef const uint8_t* load_id(Book book, const uint8_t* at, const uint8_t* end) ex
     if row == 0:
         return NULL
     id = id_at(book, row)
-    if id.flags & PLACE == EARLY or id.flags & PLACE == 0 or not 1 <= id.n < N_MAX:
+    if place_of(id) == EARLY or place_of(id) == 0 or not 1 <= id.n < N_MAX:
         id.flags = 0
         remove_row(&book.ids, row)
         return NULL
@@ -409,10 +410,10 @@ cdef int link_by_age(Book book) except -1:
         row = aged[each].row
         id = id_at(book, row)
         its = &book.carriers[id.carrier]
-        if id.flags & PLACE == AWAITING:
+        if place_of(id) == AWAITING:
             append_to(&book.ids, &its.awaiting, row)
-            its.classes[id.flags >> CLASS_SHIFT & 3] += 1
+            its.classes[class_of(id)] += 1
         else:
-            append_to(&book.ids, &book.early if id.flags & PLACE == EARLY else &book.settled, row)
+            append_to(&book.ids, &book.early if place_of(id) == EARLY else &book.settled, row)
     free(aged)
     return 0
