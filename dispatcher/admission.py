@@ -2,9 +2,10 @@
 
 Law 8: a request that cannot go costs only itself. Nothing here waits or writes: the pipeline does.
 
-Idempotency: a request with a key (its idempotency_key, else its client_ref) is a repetition if the same key came
-within the window. Repetition means the same body too; another body is refused as a conflict. `Keys` holds the last
-ones; whether an older one stands in the store is asked by the pipeline, for which such requests are put aside.
+Idempotency: a request with a key (its idempotency_key, else its client_ref) is a repetition if the same key
+came within the window. Repetition means the same body too; another body is refused as a conflict. `Keys`
+holds the last ones; whether an older one stands in the store is asked by the pipeline, for which such
+requests are put aside.
 """
 
 from array import array
@@ -44,6 +45,20 @@ class Batch:
     """Of each message in `verdicts`."""
     repeats: list[tuple[int, int]] = field(default_factory=list)
     """(place, n) of what was accepted before: the verdict is to be filled in."""
+
+    def by_queue(self) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
+        """Divide messages and frames of what can go at once by (carrier, class), in order."""
+        groups: dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]] = {}
+        for message, frames in zip(self.messages, self.frames, strict=True):
+            if message.send_after_ms:
+                continue
+            key = (message.carriers[0], message.traffic_class)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = ([], [])
+            group[0].append(message)
+            group[1].append(frames)
+        return groups
 
 
 class Admission:

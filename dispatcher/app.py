@@ -1,9 +1,12 @@
-"""The dispatcher as a whole: what is started in which order, and stopped in reverse. Only this file knows all rooms.
+"""The dispatcher as a whole: what is started in which order, and stopped in reverse.
+
+Only this file knows all rooms.
 
 ::
 
     async with Dispatcher(config) as dispatcher:
-        verdicts = await dispatcher.send([SendRequest(to="+491701234567", text="Your code is 4711", sender="Bank")])
+        request = SendRequest(to="+491701234567", text="Your code is 4711", sender="Bank")
+        verdicts = await dispatcher.send([request])
 """
 
 import asyncio
@@ -57,8 +60,8 @@ Cursor = tuple[int, int]
 class Dispatcher:
     """A dispatcher in this process: one event loop, one store. Use it as a context manager.
 
-    `folder` is where relative file names of the configuration start. ConfigError: it cannot work as configured.
-    StoreError: the store is in use, of a newer version, or damaged beyond reading.
+    `folder` is where relative file names of the configuration start. ConfigError: it cannot work as
+    configured. StoreError: the store is in use, of a newer version, or damaged beyond reading.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Dispatcher:
     ) -> None:
         self.config = config
         self.failure: BaseException | None = None
-        """Why it stopped by itself: its store failed. Nothing is accepted or sent any more; leave the process."""
+        """Why it stopped by itself: its store failed. Nothing is accepted or sent any more: leave."""
         self.journal: Journal
         self.pipeline: Pipeline
         self._folder = folder or Path()
@@ -102,7 +105,7 @@ class Dispatcher:
         return await self.pipeline.cancel(UUID(message_id).bytes)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
-        """Yield every event after a cursor, with its own, in order and without an end: what is new as it comes."""
+        """Yield every event after a cursor, with its own, in order, without an end: new ones as they come."""
         while True:
             async for cursor, event in self.history(after):
                 after = cursor
@@ -157,7 +160,7 @@ class Dispatcher:
         self._tasks = [loop.create_task(self._tick()), loop.create_task(self._snapshots())]
 
     async def close(self, limit_ms: int = 10_000) -> None:
-        """Stop accepting, let answers come, unbind, write what is left; what waits is found at the next start."""
+        """Stop accepting, let answers come, unbind, write what is left; what waits goes on after a start."""
         self.pipeline.is_closing = True
         for task in self._tasks:
             task.cancel()

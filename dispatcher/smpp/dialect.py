@@ -142,7 +142,7 @@ class Dialect:
 
     @property
     def compiled(self) -> dict[str, Any]:
-        """What dispatcher._ext.book needs to read ids and words by itself: arguments of `Book.set_dialect`."""
+        """What dispatcher._ext.book needs to read ids and words: arguments of `Book.set_dialect`."""
         response_base, receipt_base = self._bases
         return {
             "response_base": response_base,

@@ -89,7 +89,8 @@ class Reader:
         """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie
         above `after_n`: those of the row that holds it count all."""
         last, count = self._connection.execute(
-            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal WHERE stream = ? AND last > ?",
+            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal"
+            " WHERE stream = ? AND last > ?",
             (stream, after_n),
         ).get
         return last, count

@@ -1,4 +1,4 @@
-"""A whole dispatcher on a real store, against simulated carriers on real sockets; and ledgers to reconcile."""
+"""A whole dispatcher on a real store, simulated carriers on real sockets, ledgers to reconcile."""
 
 import asyncio
 from collections import Counter
