@@ -11,10 +11,12 @@ Every accepted message is in one of these places afterwards, by what the events 
 
 from typing import Final
 
+from dispatcher.admission import KEYS_REMEMBERED, Admission
 from dispatcher.carrier.schedule import Due
 from dispatcher.model import EventKind
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
+from dispatcher.store.reader import Reader
 from dispatcher.store.records import unpack_messages
 
 FIND_MOST: Final = 2_000
@@ -36,6 +38,7 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
             for queue in lane.queues:
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
         pipeline.admission.next_n = reader.last_n + 1
+        _remember_keys(reader, pipeline.admission)
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
             for row in rows:
@@ -44,6 +47,14 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
             after_n = rows[-1].last
     finally:
         reader.close()
+
+
+def _remember_keys(reader: Reader, admission: Admission) -> None:
+    """Know again which keys came: who was not told of an acceptance will repeat it (F02)."""
+    for row in reader.message_rows(admission.next_n - 1 - KEYS_REMEMBERED):
+        for message in unpack_messages(row.body, row.count):
+            if message.key_hash:
+                admission.keys.put(message.key_hash, message.body_hash, message.n)
 
 
 async def take_up(pipeline: Pipeline) -> None:

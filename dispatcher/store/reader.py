@@ -66,6 +66,16 @@ class Reader:
             yield from rows
             after_seq = rows[-1].seq
 
+    def message_rows(self, after_n: int) -> Iterator[StoredRow]:
+        """Yield the rows of all streams that hold messages numbered above `after_n`, in order of writing."""
+        query = (
+            f"SELECT {_COLUMNS} FROM journal WHERE stream > 0 AND last > max(?, 0) AND seq > ? ORDER BY seq"
+        )
+        seq = 0
+        while rows := self._some(query, (after_n, seq), SLICE_OCTETS):
+            yield from rows
+            seq = rows[-1].seq
+
     def find(self, numbers: Iterable[int]) -> dict[int, Message]:
         """Return messages by their numbers; those that are not there are left out."""
         wanted = set(numbers)
