@@ -26,7 +26,7 @@ from dispatcher.store.lock import Lock
 from dispatcher.store.metrics import Metrics
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import Row, StoredRow
-from dispatcher.store.schema import JOURNAL, open_checkpointer, open_writer
+from dispatcher.store.schema import JOURNAL, open_checkpointer, open_writer, settle
 from dispatcher.store.space import RESERVE_OCTETS, Space
 from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
 
@@ -57,7 +57,7 @@ class Journal:
         self.queue_octets = 0
         """Handed over, and not told to be done."""
         self.queue_appends = 0
-        self.events_seq = 0
+        self.last_seq = 0
         """Of the last committed row: whoever has read up to here has read all."""
         self._lock = lock
         self._connection = connection
@@ -66,10 +66,13 @@ class Journal:
         self._reader = self.reader()
         self._numbers = {kind: self._reader.numbers_of(kind) for kind in ("stream", "carrier")}
         self._names = {number: name for name, number in self._numbers["carrier"].items()}
-        self.events_seq = self._reader.bounds[1]
+        self.last_seq = self._reader.bounds[1]
         self._inode = (folder / JOURNAL).stat().st_ino
+        self.is_copy = _is_copy(connection, self._inode)
+        """Whether the file was copied, or restored, since it was last open: an old state, whose messages may
+        have been sent already. A restored image of a whole machine is not seen."""
         self._checkpointer = Checkpointer(connection, open_checkpointer(folder, vfs), self._check)
-        self._writer = Writer(connection, clock_ms, space, self._checkpointer.tend)
+        self._writer = Writer(connection, clock_ms, space, self._checkpointer)
         self._threads = ThreadPoolExecutor(1, "journal reader")
         self._followers: list[tuple[int, asyncio.Future[None]]] = []
         self._is_failed = False
@@ -104,6 +107,11 @@ class Journal:
         try:
             connection = open_writer(folder, vfs)
             space = Space(folder, reserve_octets, low_octets, free_octets)
+            try:
+                settle(connection)
+            except apsw.FullError:
+                space.give_up()
+                settle(connection)
             return cls(folder, lock, connection, clock_ms, space, on_corrupt, vfs)
         except apsw.Error as error:
             lock.release()
@@ -187,7 +195,7 @@ class Journal:
 
     async def wait_for_events(self, after_seq: int) -> None:
         """Return when a row after that one is committed."""
-        if self.events_seq <= after_seq:
+        if self.last_seq <= after_seq:
             future: asyncio.Future[None] = self._loop.create_future()
             self._followers.append((after_seq, future))
             await future
@@ -213,6 +221,11 @@ class Journal:
         """Counters since the opening."""
         return self._writer.metrics
 
+    @property
+    def waiting_s(self) -> float:
+        """How long the commit under way has taken so far; 0 while there is none."""
+        return self._writer.waiting_s
+
     def accepts(self, traffic_class: int) -> bool:
         """Say whether there is room on the disk for new messages of a class."""
         return traffic_class < self.space.classes and not self._is_failed
@@ -234,7 +247,7 @@ class Journal:
     # ---- on the loop, from the writer ----
 
     def _committed(self, seq: int) -> None:
-        self.events_seq = seq
+        self.last_seq = seq
         waiting = self._followers
         if waiting:
             self._followers = [each for each in waiting if each[0] >= seq]
@@ -255,6 +268,14 @@ class Journal:
         """In the writer's thread: SQLite does not see that its file was taken away."""
         if (self.folder / JOURNAL).stat().st_ino != self._inode:
             raise StoreError(f"{self.folder / JOURNAL} is another file than the one that was opened")
+
+
+def _is_copy(connection: apsw.Connection, inode: int) -> bool:
+    """Compare the file's number with the one that it notes at each opening, and note it."""
+    noted = connection.execute("SELECT value FROM meta WHERE key = 'inode'").get
+    if noted != inode:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('inode', ?)", (inode,))
+    return noted not in (None, inode)
 
 
 def _add_name(kind: str, number: int, name: str, connection: apsw.Connection) -> None:
