@@ -42,7 +42,10 @@ CREATE TABLE name (
     name TEXT NOT NULL,
     PRIMARY KEY (kind, number)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,     -- 'id': of this journal, at random; others: journal.py, retention.py
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshot (
     id INTEGER NOT NULL,      -- the newest is the highest
     part INTEGER NOT NULL,    -- from 1; 0 is the head, written last: without it the snapshot is torn
@@ -68,6 +71,9 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
             connection.execute("PRAGMA journal_mode=WAL")
             with transaction(connection):
                 connection.execute(_TABLES)
+                connection.execute(
+                    "INSERT INTO meta VALUES ('id', ?)", (int.from_bytes(os.urandom(7), "big"),)
+                )
                 connection.pragma("application_id", APPLICATION_ID)
                 connection.pragma("user_version", FORMAT)
             _sync_names(folder)
