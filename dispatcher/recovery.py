@@ -37,7 +37,7 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         for lane in pipeline.lanes.values():
             for queue in lane.queues:
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
-        pipeline.admission.next_n = reader.last_n + 1
+        pipeline.admission.next_n = reader.last_n() + 1
         _remember_keys(reader, pipeline.admission)
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):

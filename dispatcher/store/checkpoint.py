@@ -36,7 +36,7 @@ class Checkpointer:
         self._connection = connection
         self._check = check
         self._wake = threading.Event()
-        self._is_closing = False
+        self._is_stopped = False
         writer.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._run, name="journal checkpoint", daemon=True)
         self._thread.start()
@@ -54,10 +54,14 @@ class Checkpointer:
         elif behind >= STEP_PAGES or (behind and is_due):
             self._wake.set()
 
+    def stop(self) -> None:
+        """Begin no step any more; from any thread, does not wait."""
+        self._is_stopped = True
+        self._wake.set()
+
     def close(self) -> None:
         """End the thread and close its connection."""
-        self._is_closing = True
-        self._wake.set()
+        self.stop()
         self._thread.join()
         self._connection.close()
 
@@ -68,9 +72,11 @@ class Checkpointer:
         return apsw.SQLITE_OK
 
     def _run(self) -> None:
-        while not self._is_closing:
+        while True:
             self._wake.wait()
             self._wake.clear()
+            if self._is_stopped:
+                return
             try:
                 pages, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 if pages <= self.pages:  # else it has begun anew meanwhile

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from dispatcher.model import Message
+from dispatcher.store import snapshot
 from dispatcher.store.records import StoredRow, checksum, unpack_messages
 from dispatcher.store.schema import open_reader
+from dispatcher.store.snapshot import Snapshot
 
 OnCorrupt = Callable[[int, int, int, int], None]
 """Called with seq, stream, first and last of a row that is damaged, as far as they can be read; 0 where
@@ -90,10 +92,22 @@ class Reader:
                         break
         return found
 
-    @property
+    def snapshot(self) -> Snapshot | None:
+        """Return the newest snapshot that is whole, or None."""
+        return snapshot.load(self._connection)
+
     def last_n(self) -> int:
-        """The highest number of a message."""
-        return int(self._connection.execute("SELECT coalesce(max(last), 0) FROM journal").get)
+        """Return the highest number that any message ever had; 0 before the first."""
+        highest = self.mark("trimmed_n")
+        for stream in self.numbers_of("stream").values():
+            query = f"SELECT {_COLUMNS} FROM journal WHERE stream = ? ORDER BY last DESC"
+            highest = max([highest, *(row.last for row in self._some(query, (stream,), 0))])
+        return highest
+
+    def mark(self, key: str) -> int:
+        """Return a number that the journal notes about itself, 0 where it has not."""
+        found: int | None = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
+        return found or 0
 
     def tail(self, stream: int, after_n: int) -> tuple[int, int]:
         """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie
