@@ -381,7 +381,7 @@ cdef class Book:
             receipt.err.length = 0
         self.make_key_of(
             key, carrier, receipt.id.at, receipt.id.length, its.tlv_base if receipt.from_tlv else its.receipt_base)
-        if receipt.state == STATE_OTHER or (its.own_words and incoming.fields.message_state < 0):
+        if receipt.state == STATE_OTHER or (its.own_words and not 0 <= incoming.fields.message_state < STATES):
             receipt.state = self.state_of_word(carrier, receipt)
         return 0
 
@@ -397,7 +397,7 @@ cdef class Book:
         self.unmapped += receipt.state < 0
         return True
 
-    cdef int state_of_word(self, int carrier, const Receipt* receipt) except? -1:
+    cdef int state_of_word(self, int carrier, const Receipt* receipt) except -1:
         """The message_state that stat means by the dialect; STATE_OTHER: none."""
         words = self.words[carrier]
         if words is None or receipt.stat.length < 0:
@@ -460,7 +460,7 @@ cdef class Book:
         self.settle_row(row, outcome)
         if self.fold_of(n) != NULL or state_of(&self.numbers, n) != ENDED:
             self.end(n, id.segment, outcome, BY_RECEIPT, id.carrier, at_ms)
-        elif not id.flags & SHARED and wins(outcome, UNKNOWN if first else known):
+        elif not id.flags & SHARED and (outcome == DELIVERED or not first):
             self.correct(n, outcome, BY_RECEIPT, id.carrier, at_ms)  # awaiting, and ended: for want of a receipt
         return 0
 
@@ -612,8 +612,9 @@ cdef class Book:
         return expired
 
     cdef int end_unreceipted(self, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms) except -1:
-        if self.fold_of(n) != NULL:
-            self.put(FAILED, segment, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
+        cdef Fold* fold = self.fold_of(n)
+        if fold != NULL:
+            self.put(FAILED, segment, carrier, outcome << 16 | reason, n, at_ms, &fold.segments, 1)
         return self.end(n, segment, outcome, reason, carrier, at_ms)
 
     cdef int end(self, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms) except -1:

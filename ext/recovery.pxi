@@ -85,7 +85,11 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
                 book.settle_row(row, UNKNOWN)
         check_end(head.code >> 16, head.code & 0xFFFF)
         if kind == FAILED:
-            if book.fold_of(n) != NULL and not book.has_ended(n, segment):
+            segments = tail[0] if tail_octets == 1 else 0
+            if segment >= segments:
+                raise ValueError(f"segment {segment} of {segments}")
+            book.touch(n, segment, segments, carrier)
+            if not book.has_ended(n, segment):
                 book.end(n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms)
         elif state_of(&book.numbers, n) != ENDED:
             book.close(n, head.code >> 16, head.code & 0xFFFF)

@@ -38,10 +38,13 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding")}
+UPWARD = {
+    ("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
+    ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"),
+}  # fmt: skip
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
 one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
-long messages are joined by the encoder library."""
+long messages are joined by the encoder library; receipts are read by the carrier's dialect."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""
