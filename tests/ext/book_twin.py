@@ -186,7 +186,7 @@ class Twin:
         for early in sorted(mine, key=lambda early: (early.at_ms, early.code)):
             self.parked.remove(early)
             self.count("matched")
-            self.apply(row, early.code, early.err, early.at_ms)
+            self.apply(row, early.code, early.err, at_ms)
 
     # ---- in ----
 
