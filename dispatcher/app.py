@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Final, TypeVar
 from uuid import UUID
 
-from dispatcher import recovery
-from dispatcher._ext.book import OUTCOMES, Book
+from dispatcher import receipts, recovery
+from dispatcher._ext.book import Book
 from dispatcher._ext.events import EventBuffer, read_events
 from dispatcher.admission import Admission
 from dispatcher.aftermath import TICK_S, Aftermath
@@ -39,7 +39,6 @@ from dispatcher.routing.plan import parse as plan_lines
 from dispatcher.routing.ported import PortedNumbers, parse_ported
 from dispatcher.routing.rules import Router
 from dispatcher.smpp.account import Account, Tls
-from dispatcher.smpp.dialect import ACCEPTED, DELIVERED
 from dispatcher.smpp.session import DEFAULT_TIMERS
 from dispatcher.store.journal import Journal
 
@@ -183,7 +182,7 @@ class Dispatcher:
         events = EventBuffer()
         book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
         for number, profile in profiles.items():
-            set_dialect(book, number, profile)
+            receipts.teach(book, number, profile.dialect, receipts=profile.asks_receipts)
         health = Health({numbers[name]: carrier.answer_limit_ms for name, carrier in config.carriers.items()})
         router = Router(config.routes, numbers, *self._plan())
         admission = Admission(config, normaliser(config.default_country), router.route, profiles, os.urandom)
@@ -306,17 +305,6 @@ def password_of(name: str, carrier: Carrier, folder: Path) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{at}.password_file: {error}") from None
     return carrier.password or ""
-
-
-def set_dialect(book: Book, number: int, profile: Profile) -> None:
-    """Tell the book how a carrier writes its receipts."""
-    dialect = profile.dialect
-    outcomes = bytearray(OUTCOMES)
-    if dialect.accepted_is_final:
-        outcomes[ACCEPTED] = Outcome.UNKNOWN  # by the letter final, and yet not delivered
-    if not dialect.handset_receipts:
-        outcomes[DELIVERED] = Outcome.UNKNOWN  # it says no more than that the SMSC has it
-    book.set_dialect(number, outcomes=bytes(outcomes), receipts=profile.asks_receipts, **dialect.compiled)
 
 
 def _in(folder: Path, name: str | None) -> str | None:

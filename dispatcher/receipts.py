@@ -1,20 +1,71 @@
-"""Receipts in unusual words: what the compiled book does not read by itself is read here.
+"""What the book is taught about a carrier, and the receipts that it leaves to Python.
 
-Law (F83): nothing that a subscriber wrote is taken for a receipt, unless it bears the id of a segment that
-awaits one; and nothing that is none, or cannot be understood, is lost: it is kept whole, as a message.
+Law (F83): a receipt is believed if esm_class or its TLVs say that it is one; one that only looks like it, if it
+bears the id of a segment that awaits one. What is none, or cannot be understood, is not lost: it is kept whole,
+as a message. Plan: the book (``dispatcher._ext.book``) reads and correlates by the million; here stand the
+meaning of a message_state, and the few deliver_sm whose words it does not understand.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dispatcher._ext.book import Book
 from dispatcher._ext.session import Incoming
+from dispatcher.model import Outcome
 from dispatcher.smpp.constants import Tlv
-from dispatcher.smpp.dialect import Dialect
+from dispatcher.smpp.dialect import (
+    ACCEPTED,
+    DELETED,
+    DELIVERED,
+    EXPIRED,
+    REJECTED,
+    SKIPPED,
+    UNDELIVERABLE,
+    Dialect,
+)
 from dispatcher.smpp.receipt_text import Kind, parse, recognise
 
-ID_MAX = 128
+_STATES: Final = 10
+ID_MAX: Final = 128
 """Octets of an id; SMPP allows 64. What is longer is no id."""
+
+_OUTCOMES: Final = {
+    DELIVERED: Outcome.DELIVERED,
+    EXPIRED: Outcome.EXPIRED,
+    DELETED: Outcome.UNDELIVERED,
+    UNDELIVERABLE: Outcome.UNDELIVERED,
+    REJECTED: Outcome.REJECTED,
+    SKIPPED: Outcome.UNDELIVERED,
+    ACCEPTED: Outcome.UNKNOWN,  # where the dialect calls it final at all: taken, but never delivered
+}
+
+
+def outcomes(dialect: Dialect) -> bytes:
+    """Return the outcome of each message_state, an octet each; 0: something better may follow."""
+    table = bytearray(_STATES)
+    for state, outcome in _OUTCOMES.items():
+        if dialect.is_final(state):
+            table[state] = outcome
+    if not dialect.handset_receipts:
+        table[DELIVERED] = Outcome.UNKNOWN  # the SMSC has it; whether the handset has, nobody will say
+    return bytes(table)
+
+
+def teach(book: Book, carrier: int, dialect: Dialect, *, receipts: bool = True) -> None:
+    """Tell the book how a carrier writes; `receipts`: whether its profile asks for them."""
+    response_base, receipt_base, tlv_base, flags = dialect.notation
+    book.set_dialect(
+        carrier,
+        response_base=response_base,
+        receipt_base=receipt_base,
+        tlv_base=tlv_base,
+        flags=flags,
+        outcomes=outcomes(dialect),
+        words=dict(dialect.words),
+        own_words=bool(dialect.states),
+        receipts=receipts,
+    )
+
 
 
 class Odd(NamedTuple):

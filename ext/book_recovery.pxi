@@ -42,7 +42,7 @@ cdef object replay_body(Book book, bytes body):
         at += octets
         left -= octets
         count += 1
-    book.forget()
+    forget(book)
     return count
 
 
@@ -53,7 +53,7 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
     cdef int64_t due_ms = 0
     cdef Work* work
     cdef Key key
-    book.carrier_of(carrier)
+    carrier_of(book, carrier)
     if kind == PARKED or kind == ORPHANED:
         return replay_parked(book, head, tail, tail_octets)
     if not 1 <= n < N_MAX:
@@ -63,34 +63,38 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
         if segments == 0 or (kind == CLAIMED and segment >= segments):
             raise ValueError(f"segment {segment} of {segments}")
         if kind == REROUTED:
-            return 0 if state_of(&book.numbers, n) == ENDED else book.move(n, segments, carrier)
-        work = book.touch(n, segment, segments, carrier)
+            return 0 if state_of(&book.numbers, n) == ENDED else move_work(book, n, segments, carrier)
+        work = touch(book, n, segment, segments, carrier)
         if work != NULL:
             set_work(work, CLAIMED, carrier, head.code & 0xFFFF, 0, 0)
     elif kind == SUBMITTED:
         segments = head.code >> 8 & 0xFF
         if segment >= segments or head.code & 0xFF >= CLASSES:
             raise ValueError(f"segment {segment} of {segments}, traffic_class {head.code & 0xFF}")
-        book.make_key_of(&key, carrier, tail, tail_octets, book.carriers[carrier].response_base)
-        book.await_receipt(
-            n, segment, segments, head.code & 0xFF, carrier, head.at_ms, &key, head.code & LATE_CODE != 0)
+        make_key(book, &key, carrier, tail, tail_octets, book.carriers[carrier].response_base)
+        await_receipt(
+            book, n, segment, segments, head.code & 0xFF, carrier, head.at_ms, &key, head.code & LATE_CODE != 0)
     elif kind == RECEIPTED:
         row = target_of(book, n, segment, carrier, False)
         if row:
-            book.apply(row, head.code, tail, tail_octets, head.at_ms)
+            apply_receipt(book, row, head.code, tail, tail_octets, head.at_ms)
     elif kind == FAILED or kind == FINISHED:
         if head.code & 0xFFFF == NO_RECEIPT:
             row = target_of(book, n, segment if kind == FAILED else 0, carrier, True)
             if row:
-                book.settle_row(row, UNKNOWN)
+                settle_row(book, row, UNKNOWN)
         check_end(head.code >> 16, head.code & 0xFFFF)
         if kind == FAILED:
-            if book.fold_of(n) != NULL and not book.has_ended(n, segment):
-                book.end(n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms)
+            segments = tail[0] if tail_octets == 1 else 0
+            if segment >= segments:
+                raise ValueError(f"segment {segment} of {segments}")
+            touch(book, n, segment, segments, carrier)
+            if not has_ended(book, n, segment):
+                end_segment(book, n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms)
         elif state_of(&book.numbers, n) != ENDED:
-            book.close(n, head.code >> 16, head.code & 0xFFFF)
+            close_message(book, n, head.code >> 16, head.code & 0xFFFF)
     elif kind != CORRECTED:     # which follows from the receipts
-        work = book.work_of(n, segment)
+        work = work_of(book, n, segment)
         if work != NULL:
             if kind == RETRY and tail_octets == sizeof(due_ms):
                 memcpy(&due_ms, tail, sizeof(due_ms))
@@ -109,14 +113,14 @@ cdef int replay_parked(Book book, const Head* head, const uint8_t* tail, Py_ssiz
     cdef Key key
     if not 0 < length <= ID_MAX or err_octets > ERR_MAX or head.code & 0xFF >= STATES:
         raise ValueError("a parked receipt without an id or a state")
-    book.fill_key(&key, head.carrier, tail, length)
+    fill_key(book, &key, head.carrier, tail, length)
     if head.kind == PARKED:
-        return book.park(&key, head.carrier, head.code, tail + length + 1, err_octets, head.at_ms)
+        return park_receipt(book, &key, head.carrier, head.code, tail + length + 1, err_octets, head.at_ms)
     row = find_row(&book.ids, key.low)
     while row:
         early = id_at(book, row)
         if place_of(early) == EARLY and early.high == key.high and code_of(early) == head.code:
-            return book.drop_early(row)
+            return drop_early(book, row)
         row = next_row(&book.ids, row)
     return 0
 
@@ -264,7 +268,7 @@ cdef int load_pieces(Book book, pieces) except -1:
         elif not begun or not load_piece(book, tag, <const uint8_t*>PyBytes_AS_STRING(piece) + 1, size):
             raise StoreError(f"a snapshot of {size + 1} octets with tag {tag!r} is not of this version, or is broken")
     link_by_age(book)
-    book.forget()
+    forget(book)
     return 0
 
 
@@ -341,8 +345,8 @@ cdef const uint8_t* load_id(Book book, const uint8_t* at, const uint8_t* end) ex
         id.flags = 0
         remove_row(&book.ids, row)
         return NULL
-    book.carrier_of(id.carrier)
-    book.aim(id.n, id.segment, row)
+    carrier_of(book, id.carrier)
+    aim(book, id.n, id.segment, row)
     return at + book.ids.row_octets - LINKED_OCTETS + 8
 
 
@@ -361,7 +365,7 @@ cdef const uint8_t* load_fold(Book book, const uint8_t* at, const uint8_t* end) 
     memcpy(&n, at, sizeof(n))
     if not 1 <= n < N_MAX:
         return NULL
-    fold = book.make_fold(n, at[8])
+    fold = make_fold(book, n, at[8])
     ends = ends_of(fold)
     for segment in range(fold.segments):
         ends[segment] = at[9 + segment]
@@ -376,7 +380,7 @@ cdef const uint8_t* load_parked(Book book, const uint8_t* at, const uint8_t* end
     cdef Py_ssize_t tail_octets = 0, octets = get_event(at, end - at, &head, &tail_octets)
     if octets <= 0 or head.kind != PARKED:
         return NULL
-    book.carrier_of(head.carrier)
+    carrier_of(book, head.carrier)
     replay_parked(book, &head, at + RECORD_OCTETS, tail_octets)
     return at + octets
 
