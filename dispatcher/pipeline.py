@@ -178,6 +178,7 @@ class Pipeline:
     ) -> None:
         for lane, queue, batch, claimed in arrivals:
             queue.arriving -= len(batch) - claimed
+            queue.arrived()
             if error is not None:
                 queue.claiming -= claimed
             else:

@@ -67,7 +67,6 @@ def teach(book: Book, carrier: int, dialect: Dialect, *, receipts: bool = True) 
     )
 
 
-
 class Odd(NamedTuple):
     """What became of unusual deliver_sm."""
 

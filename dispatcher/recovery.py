@@ -9,6 +9,7 @@ Every accepted message is in one of these places afterwards, by what the events 
 * untouched: it still waits in its stream, and the queue reads on from its beginning.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from dispatcher.admission import KEYS_REMEMBERED, Admission
@@ -31,11 +32,16 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
     reader = journal.reader()
     book = pipeline.book
     try:
-        for row in reader.event_rows(0):
+        snapshot = reader.snapshot()
+        if snapshot is not None:
+            book.load(unframed(snapshot.chunks))
+        for row in reader.event_rows(snapshot.seq if snapshot is not None else 0):
             book.replay(row.body)
         book.recovered()
         for lane in pipeline.lanes.values():
             for queue in lane.queues:
+                if snapshot is not None:
+                    queue.loaded_n = snapshot.marks.get(str(queue.stream), 0)
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
         pipeline.admission.next_n = reader.last_n() + 1
         _remember_keys(reader, pipeline.admission)
@@ -47,6 +53,22 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
             after_n = rows[-1].last
     finally:
         reader.close()
+
+
+def framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Put its length, four octets, before each piece, so that they can be told apart when they are joined."""
+    for piece in pieces:
+        yield len(piece).to_bytes(4, "little") + piece
+
+
+def unframed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Undo `framed`, however the octets were cut."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= 4 and len(held) >= 4 + (length := int.from_bytes(held[:4], "little")):
+            yield bytes(held[4 : 4 + length])
+            del held[: 4 + length]
 
 
 def _remember_keys(reader: Reader, admission: Admission) -> None:

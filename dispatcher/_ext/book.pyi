@@ -58,6 +58,10 @@ class Ready:
     def extend(self, submissions: list[Submission]) -> None:
         """Put these behind all others, in their own order."""
 
+    @property
+    def lowest(self) -> int:
+        """The lowest n that stands here, 0 where nothing does. It looks at all."""
+
     def find(self, n: int) -> list[Submission]:
         """Return the segments of a message that stand here. It looks at all of them: for cancelling only."""
 

@@ -9,6 +9,7 @@ All segments of a message stand together, in order, and are claimed together.
 """
 
 import heapq
+from collections import deque
 from typing import Final
 
 from dispatcher._ext.book import Ready, Submission
@@ -40,6 +41,7 @@ class ClassQueue:
         self.is_loading = False
         self.skip: set[int] = set()
         """Messages of the tail that have ended already: cancelled or expired where they lay."""
+        self._arriving: deque[int] = deque()
         self._slots: list[int] = []
         self._expiring: dict[int, tuple[int, int]] = {}
 
@@ -79,10 +81,21 @@ class ClassQueue:
         self.tail_n = messages[-1].n
         if straight:
             self.loaded_n = self.tail_n
+            self._arriving.append(messages[0].n)
         else:
             self.tail_count += len(messages)
             self.expires(messages[0].n, self.tail_n, min(message.deadline_ms for message in messages))
         return straight
+
+    def arrived(self) -> None:
+        """Note that the earliest commit that `expect` sent straight to the head has ended, well or not."""
+        self._arriving.popleft()
+
+    @property
+    def mark(self) -> int:
+        """A number up to which nothing waits here without an event that says so: a restart reads on from it."""
+        firsts = [self.loaded_n + 1, *list(self._arriving)[:1], self.waiting.lowest or self.loaded_n + 1]
+        return min(firsts) - 1
 
     # ---- the tail ----
 
