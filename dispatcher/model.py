@@ -90,8 +90,8 @@ class EventKind(IntEnum):
     REROUTED = 12
     """All its segments go to another carrier from now on. carrier = that one, tail as CLAIMED."""
     FAILED = 13
-    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED, tail = one octet:
-    segments of the message."""
+    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED, tail = one
+    octet: segments of the message."""
 
 
 WHOLE: Final = 255

@@ -1,9 +1,9 @@
 """What the book is taught about a carrier, and the receipts that it leaves to Python.
 
-Law (F83): a receipt is believed if esm_class or its TLVs say that it is one; one that only looks like it, if it
-bears the id of a segment that awaits one. What is none, or cannot be understood, is not lost: it is kept whole,
-as a message. Plan: the book (``dispatcher._ext.book``) reads and correlates by the million; here stand the
-meaning of a message_state, and the few deliver_sm whose words it does not understand.
+Law (F83): a receipt is believed if esm_class or its TLVs say that it is one; one that only looks like it, if
+it bears the id of a segment that awaits one. What is none, or cannot be understood, is not lost: it is kept
+whole, as a message. Plan: the book (``dispatcher._ext.book``) reads and correlates by the million; here stand
+the meaning of a message_state, and the few deliver_sm whose words it does not understand.
 """
 
 from collections.abc import Iterable

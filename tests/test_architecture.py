@@ -89,7 +89,6 @@ IMPURE: dict[str, str] = {
 
 LINES_MAX = {".py": 400, ".pyx": 600, ".pxd": 600}
 EXCEPTIONS: dict[str, tuple[int, str]] = {
-    "ext/book.pyx": (1000, "one cdef class over four tables: its methods cannot stand in several files"),
     "dispatcher/encoding/tables.py": (1200, "the tables of TS 23.038: data, a character a line"),
 }
 """Files that may be longer, how long, and why."""

@@ -93,7 +93,7 @@ class ClassQueue:
 
     @property
     def mark(self) -> int:
-        """A number up to which nothing waits here without an event that says so: a restart reads on from it."""
+        """Up to this number nothing waits here without an event that says so: a restart reads on from it."""
         firsts = [self.loaded_n + 1, *list(self._arriving)[:1], self.waiting.lowest or self.loaded_n + 1]
         return min(firsts) - 1
 

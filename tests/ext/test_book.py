@@ -293,7 +293,16 @@ class Against(RuleBasedStateMachine):
             assert book.awaiting(carrier) == twin.classes(carrier)
         for n in {it.n for it in self.segments}:
             assert (book.touched(n), book.is_finished(n)) == (n in twin.touched, n in twin.ended)
-        for name in ("matched", "duplicate", "overruled", "ambiguous", "corrected", "unmatched", "orphaned", "unmapped"):
+        for name in (
+            "matched",
+            "duplicate",
+            "overruled",
+            "ambiguous",
+            "corrected",
+            "unmatched",
+            "orphaned",
+            "unmapped",
+        ):
             assert (name, getattr(book, name)) == (name, twin.counters.get(name, 0))
 
     @invariant()
