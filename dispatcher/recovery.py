@@ -11,6 +11,7 @@ Every accepted message is in one of these places afterwards, by what the events 
 
 from typing import Final
 
+from dispatcher.admission import KEYS_REMEMBERED
 from dispatcher.carrier.schedule import Due
 from dispatcher.model import EventKind
 from dispatcher.pipeline import Pipeline
@@ -35,7 +36,10 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         for lane in pipeline.lanes.values():
             for queue in lane.queues:
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
-        pipeline.admission.next_n = reader.last_n + 1
+        admission = pipeline.admission
+        admission.next_n = reader.last_n + 1
+        for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
+            admission.remember(unpack_messages(row.body, row.count))
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
             for row in rows:

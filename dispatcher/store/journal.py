@@ -250,6 +250,8 @@ class Journal:
     def _failed(self, error: Exception) -> None:
         self._is_failed = True
         self._on_failure(error)
+        for append in self._writer.undone():
+            append.done(StoreError(f"the journal of {self.folder} has failed: {error}"))
 
     def _check(self) -> None:
         """In the writer's thread: SQLite does not see that its file was taken away."""

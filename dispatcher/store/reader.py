@@ -80,6 +80,20 @@ class Reader:
                         break
         return found
 
+    def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
+        """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
+        hold `count` messages."""
+        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        oldest_seq = held = 0
+        for seq, its_count in self._connection.execute(query, (since_ms,)):
+            oldest_seq, held = seq, held + its_count
+            if held >= count:
+                break
+        query = f"SELECT {_COLUMNS} FROM journal WHERE last > 0 AND seq >= ? ORDER BY seq"
+        while held and (rows := self._some(query, (oldest_seq,), SLICE_OCTETS)):
+            yield from rows
+            oldest_seq = rows[-1].seq + 1
+
     @property
     def last_n(self) -> int:
         """The highest number of a message."""
