@@ -193,10 +193,13 @@ class Dispatcher:
 
     async def close(self, limit_ms: int = 10_000) -> None:
         """Stop accepting, let answers come, unbind, write what is left; what waits goes on after a start."""
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
         self.pipeline.is_closing = True
-        for task in self._tasks:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(lane.close(limit_ms) for lane in self.pipeline.lanes.values()))
         if self.failure is None:
             await self.pipeline.settle()
@@ -204,7 +207,6 @@ class Dispatcher:
         await self._ask(self.projection.close)
         self._projector.shutdown()
         await self.journal.close()
-        self._tasks = []
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> None:
         """Put the rooms together."""

@@ -98,6 +98,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._received_stream = received_stream
         self._policies = config.classes
+        self._limits = config.limits
         self._waiters: list[Waiter] = []
         self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,10 +123,15 @@ class Pipeline:
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
 
     def _closed(self) -> list[int]:
-        """Return, by class, 0 or after how many milliseconds to come again."""
+        """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
         if self.is_closing:
-            return [CLOSING_RETRY_MS] * len(TrafficClass)
-        return [self._closed_for(traffic_class) for traffic_class in TrafficClass]
+            return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)
+        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
+        if sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max:
+            return [OVERLOADED_RETRY_MS] * (len(TrafficClass) + 1)
+        is_full = len(self.aftermath.schedule) >= self._limits.schedule_max
+        later_ms = OVERLOADED_RETRY_MS if is_full else 0
+        return [*(self._closed_for(traffic_class) for traffic_class in TrafficClass), later_ms]
 
     def _closed_for(self, traffic_class: TrafficClass) -> int:
         if not self.journal.accepts(traffic_class):

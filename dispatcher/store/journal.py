@@ -311,6 +311,8 @@ class Journal:
             if not future.done():
                 future.set_exception(StoreError(f"the journal of {self.folder} has failed: {error}"))
         self._on_failure(error)
+        for append in self._writer.undone():
+            append.done(StoreError(f"the journal of {self.folder} has failed: {error}"))
 
     def _check(self) -> None:
         """In the writer's thread: SQLite does not see that its file was taken away."""

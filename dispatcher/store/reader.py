@@ -68,16 +68,6 @@ class Reader:
             yield from rows
             after_seq = rows[-1].seq
 
-    def message_rows(self, after_n: int) -> Iterator[StoredRow]:
-        """Yield the rows of all streams that hold messages numbered above `after_n`, in order of writing."""
-        query = (
-            f"SELECT {_COLUMNS} FROM journal WHERE stream > 0 AND last > max(?, 0) AND seq > ? ORDER BY seq"
-        )
-        seq = 0
-        while rows := self._some(query, (after_n, seq), SLICE_OCTETS):
-            yield from rows
-            seq = rows[-1].seq
-
     def find(self, numbers: Iterable[int]) -> dict[int, Message]:
         """Return messages by their numbers; those that are not there are left out."""
         wanted = set(numbers)
@@ -95,6 +85,20 @@ class Reader:
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that is whole, or None."""
         return snapshot.load(self._connection)
+
+    def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
+        """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
+        hold `count` messages."""
+        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        oldest_seq = held = 0
+        for seq, its_count in self._connection.execute(query, (since_ms,)):
+            oldest_seq, held = seq, held + its_count
+            if held >= count:
+                break
+        query = f"SELECT {_COLUMNS} FROM journal WHERE last > 0 AND seq >= ? ORDER BY seq"
+        while held and (rows := self._some(query, (oldest_seq,), SLICE_OCTETS)):
+            yield from rows
+            oldest_seq = rows[-1].seq + 1
 
     def last_n(self) -> int:
         """Return the highest number that any message ever had; 0 before the first."""

@@ -96,6 +96,8 @@ class Writer:
         self._queue: SimpleQueue[Append | Job | None] = SimpleQueue()
         self._held: list[Append] = []
         """Events that the full disk did not take."""
+        self._group: list[Append] = []
+        """Being committed."""
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
         self._looked_s = self._started_s = 0.0
         self._loop: asyncio.AbstractEventLoop
@@ -131,6 +133,15 @@ class Writer:
         started_s = self._started_s
         return perf_counter() - started_s if started_s else 0.0
 
+    def undone(self) -> list[Append]:
+        """After a failure: return all that was handed over and will never be written."""
+        undone, self._group, self._held = self._group + self._held, [], []
+        with suppress(Empty):
+            while True:
+                if isinstance(item := self._queue.get_nowait(), Append):
+                    undone.append(item)
+        return undone
+
     # ---- the thread ----
 
     def _run(self) -> None:
@@ -148,7 +159,9 @@ class Writer:
         if self._space.is_full:
             group = self._refuse(group)
         if group:
+            self._group = group
             self._commit(group)
+            self._group = []
         if job is not None:
             self._do(job)
         now_s = perf_counter()
@@ -185,7 +198,7 @@ class Writer:
         except apsw.FullError:
             self._space.give_up()
             self.metrics.full += 1
-            events = self._refuse(group)
+            events = self._group = self._refuse(group)
             if len(events) == len(group):
                 self._held = events
             elif events:
