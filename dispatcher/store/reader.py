@@ -107,6 +107,10 @@ class Reader:
         """Return the newest snapshot that is whole, or None."""
         return snapshot.load(self._connection)
 
+    def snapshot_seqs(self) -> list[int]:
+        """Return up to which rows the kept snapshots reach, newest first."""
+        return snapshot.seqs(self._connection)
+
     def last_n(self) -> int:
         """Return the highest number that any message ever had; 0 before the first."""
         highest = self.mark("trimmed_n")

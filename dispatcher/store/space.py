@@ -40,6 +40,7 @@ class Space:
         self._reserve = folder / RESERVE
         self._reserve_octets = reserve_octets
         self._low_octets = low_octets
+        self._enough_octets = max(low_octets // 4, reserve_octets // 2)
         self._free_octets = free_octets or self._ask
         self.is_full = False
         """Whether the reserve is given up."""
@@ -54,7 +55,7 @@ class Space:
         """See how much is free, and make the reserve where there is none and room for it."""
         self.free = self._free_octets()
         missing = self._reserve_octets - self._held()
-        if missing > 0 and self.free >= missing + self._low_octets // 4:
+        if missing > 0 and self.free >= missing + self._enough_octets:  # more than what it gave up itself
             self._make()
             self.free = self._free_octets()
         self.is_full = self._held() < self._reserve_octets or (
