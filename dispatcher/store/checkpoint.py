@@ -19,6 +19,10 @@ LARGE_PAGES: Final = 16_384
 """Of the WAL, 64 MiB, before the writer helps: some seconds of full load."""
 
 
+_LATER: Final = (apsw.BusyError, apsw.FullError)
+"""Another one is at it, or the file cannot grow: the WAL is as good a place, for now."""
+
+
 class Checkpointer:
     """Owns a connection and a thread. `tend` is the writer's part."""
 
@@ -48,7 +52,7 @@ class Checkpointer:
             self._each_second()
         behind = self.pages - self.copied
         if self.pages >= LARGE_PAGES and 0 < behind < 2 * STEP_PAGES:
-            with suppress(apsw.BusyError):  # the other one is at it: at the next commit, then
+            with suppress(*_LATER):
                 self.pages, self.copied = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         elif behind >= STEP_PAGES or (behind and is_due):
             self._wake.set()
@@ -85,7 +89,7 @@ class Checkpointer:
                 pages, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 if pages <= self.pages:  # else it has begun anew meanwhile
                     self.copied = copied
-            except apsw.BusyError:
+            except _LATER:
                 pass
             except Exception as error:
                 self.error = error
