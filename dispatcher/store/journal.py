@@ -234,6 +234,18 @@ class Journal:
         """See Reader.events."""
         return await self._ask(partial(self._reader.events, after_seq, most_octets))
 
+    async def rows(self, after_seq: int, most_octets: int) -> list[StoredRow]:
+        """See Reader.rows."""
+        return await self._ask(partial(self._reader.rows, after_seq, most_octets))
+
+    async def mark(self, key: str) -> int:
+        """See Reader.mark."""
+        return await self._ask(partial(self._reader.mark, key))
+
+    async def snapshot_seqs(self) -> list[int]:
+        """Return up to which rows the kept snapshots reach, newest first."""
+        return await self._ask(self._reader.snapshot_seqs)
+
     async def load_snapshot(self) -> Snapshot | None:
         """See Reader.snapshot."""
         return await self._ask(self._reader.snapshot)

@@ -174,10 +174,10 @@ class Projection:
                 found[key_hash] = n, _unsigned(body_hash)
         return found
 
-    def has_finished(self, numbers: Iterable[int]) -> bool:
-        """Say whether all of these have an outcome, or are not known any more."""
+    def finished(self, numbers: Iterable[int]) -> set[int]:
+        """Return which of these have an outcome, or are not known any more."""
         query = "SELECT 1 FROM message WHERE n = ? AND outcome = 0"
-        return not any(self._connection.execute(query, (n,)).get for n in numbers)
+        return {n for n in numbers if self._connection.execute(query, (n,)).get is None}
 
     def trim(self, before_ms: int) -> int:
         """Delete some of the oldest messages, if they were accepted before that time and have ended; return

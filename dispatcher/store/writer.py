@@ -206,6 +206,7 @@ class Writer:
             return
         finally:
             self._started_s = 0.0
+        self._checkpointer.check()  # an fsync of the same file that failed there is as bad as one here
         self._seq += len(rows)
         self.metrics.committed(rows, len(group), perf_counter() - started_s)
         self._tell(self._deliver, group, self._seq, None)

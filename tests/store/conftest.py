@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher._ext.events import EventBuffer
-from dispatcher.model import EventKind, Message
+from dispatcher.model import EventKind, Message, Outcome, Reason
 from dispatcher.store.journal import Journal, Row, StoredRow
 from dispatcher.store.records import pack_messages, unpack_messages
 
@@ -45,7 +45,7 @@ def events(*numbers: int) -> Row:
     """A row with one FINISHED a number."""
     buffer = EventBuffer()
     for n in numbers:
-        buffer.add(EventKind.FINISHED, n, NOW_MS)
+        buffer.add(EventKind.FINISHED, n, NOW_MS, carrier=1, code=Outcome.DELIVERED << 16 | Reason.RECEIPT)
     count, body = buffer.take()
     return Row(0, 0, 0, count, body)
 

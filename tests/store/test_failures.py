@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import TrafficClass
-from dispatcher.store import writer
+from dispatcher.store import checkpoint, writer
 from dispatcher.store.journal import Journal
 from dispatcher.store.schema import JOURNAL
 from dispatcher.store.space import RESERVE
@@ -36,42 +37,53 @@ def io_error(code: int) -> apsw.IOError:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("thread", ["journal writer", "journal checkpoint"])
 @pytest.mark.parametrize("kind", ["sync", "write"])
-def test_f21_an_error_of_the_disk_is_the_end(kind: str, tmp_path: Path) -> None:
-    """F21: one failed fsync or write: told once, nothing written or synced any more, nobody told that it is
+def test_f21_an_error_of_the_disk_is_the_end(
+    kind: str, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F21: a failed fsync or write is told once; nothing is synced by that thread any more, nobody told it is
     done."""
-    disk = Disk(f"failing {kind}")
+    monkeypatch.setattr(checkpoint, "STEP_PAGES", 4)
+    disk = Disk(f"failing {kind} in {thread}")
     failures: list[Exception] = []
     done: list[int] = []
-    after: list[str] = []
-    code = apsw.SQLITE_IOERR_FSYNC if kind == "sync" else apsw.SQLITE_IOERR_WRITE
+    failed_at: list[int] = []
+    after: list[tuple[str, str]] = []
 
     def fail_once(step: str, file: str) -> None:
-        if failed:
-            after.append(step)
-        elif step == kind and file == WAL:
-            failed.append(True)
-            raise io_error(code)
-
-    failed: list[bool] = []
+        mine = threading.current_thread().name
+        if failed_at:
+            after.append((step, mine))
+        elif step == kind and mine == thread:
+            failed_at.append(len(done))
+            raise io_error(apsw.SQLITE_IOERR_FSYNC if kind == "sync" else apsw.SQLITE_IOERR_WRITE)
 
     async def scene() -> None:
         async with running(tmp_path, vfs=disk.name, on_failure=failures.append) as journal:
             await commit(journal, row_of([message(1)]))
             disk.fault = fail_once
-            for n in range(2, 20):
-                journal.append([row_of([message(n)]), events(n)], lambda error, n=n: done.append(n))  # type: ignore[misc]
+            for n in range(2, 2000):
+                with suppress(StoreError):
+                    journal.append([row_of([message(n)]), events(n)], lambda error, n=n: done.append(n))  # type: ignore[misc]
+                await asyncio.sleep(0)
             await until(lambda: bool(failures))
             assert journal.state == "failed"
             assert not journal.accepts(TrafficClass.AUTHORIZATION)
             with pytest.raises(StoreError, match="has failed"):
                 journal.append([events(1)], lambda error: done.append(1))
+            with pytest.raises(StoreError, match="has failed"):
+                await journal.save_snapshot([b""], 1, {})
+            told = len(done)
             await asyncio.sleep(0.01)
+            assert len(done) == told
 
     asyncio.run(scene())
-    assert (len(failures), done, after) == (1, [], [])
+    assert len(failures) == 1
     assert isinstance(failures[0], apsw.IOError)
-    assert 1 in numbers_in(tmp_path)
+    assert [step for step, mine in after if mine == thread] == []
+    assert len([step for step, mine in after if step == "sync"]) <= 1  # one that the other was in
+    assert {1, *done} <= numbers_in(tmp_path)
 
 
 def test_f25_a_store_that_is_taken_away_is_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
