@@ -18,14 +18,16 @@ AT_START: Final = tuple(name for name, point in POINTS.items() if point.is_at_st
 RUNNING: Final = tuple(name for name in POINTS if name not in AT_START)
 
 
-def plan(random: Random) -> list[Kill]:
+def plan(random: Random, disk_ms: int) -> list[Kill]:
     """Return the kills of one run: what needs something to recover comes after what leaves it."""
     names = [random.choice(RUNNING + ANYWHERE)]
     while len(names) < KILLS_OF_A_RUN:
         names.append(random.choice(RUNNING + AT_START + ANYWHERE))
+    if names[1] in AT_START:  # there is something to read again
+        names[0] = "write-after"
     if "doubt" in names:  # there is something to doubt
         names[names.index("doubt") - 1] = "write-after"
-    return chosen(names, random)
+    return chosen(names, random, disk_ms)
 
 
 async def run_all(kills: int, seed: int, jobs: int, only: list[Kill], folder: Path) -> list[Report]:
@@ -37,9 +39,15 @@ async def run_all(kills: int, seed: int, jobs: int, only: list[Kill], folder: Pa
         nonlocal done
         async with gate:
             random = Random(seed + number)
-            wanted = only or plan(random)
-            throttled = 0.0 if only else random.choice((0.0, 0.0, 0.05))
-            report = await crash(f"run {number}", wanted, seed + number, folder / str(number), throttled)
+            disk_ms, throttled = random.choice((0, 0, 8)), random.choice((0.0, 0.0, 0.05))
+            report = await crash(
+                f"run {number}",
+                only or plan(random, disk_ms),
+                seed + number,
+                folder / str(number),
+                throttled=throttled,
+                disk_ms=disk_ms,
+            )
         done += 1
         if sys.stdout.isatty():
             print(f"\r{done} runs", end="", flush=True)
@@ -67,11 +75,13 @@ def main() -> int:
         print(f"\n{report}")
     kills = sum(len(report.account.in_doubt) for report in reports)
     doubt = sum(sum(report.account.in_doubt) for report in reports)
+    missed = sum(report.missed for report in reports)
     print(
         f"\r{kills} kills in {len(reports)} runs, {sum(report.messages for report in reports):,} messages in "
         f"{time.monotonic() - started_s:.0f} s: {doubt:,} segments were in doubt, "
         f"{sum(report.account.extra for report in reports):,} came twice, "
-        f"{len(bad)} runs with complaints (seed {given.seed})"
+        f"{len(bad)} runs with complaints (seed {given.seed}"
+        f"{f', {missed} kills missed their point' if missed else ''})"
     )
     return 1 if bad else 0
 

@@ -7,17 +7,27 @@ every message has its outcome. CRASH_LOOP=uvloop takes that loop.
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
+from dispatcher import app
 from dispatcher.app import Dispatcher
+from dispatcher.config import Carrier
 from dispatcher.model import Accepted, SendRequest
+from dispatcher.smpp.account import Account
+from dispatcher.store.journal import Journal
+from dispatcher.store.records import StoredRow
+from dispatcher.store.writer import Writer
 from tests.crash import points, scene
 from tests.crash.client import Client
 
 BATCH: Final = 8
-PAUSE_S: Final = 0.002
+PAUSE_S: Final = 0.01
+"""Between batches: about as fast as the carriers are, so that all classes are in flight."""
 REPEATED: Final = 10
 """Requests with a known answer that are sent again after each start: half of the oldest, half of the newest."""
 LIMIT_S: Final = 60.0
@@ -39,7 +49,7 @@ async def live(folder: Path, until: int) -> int:
             client.hear(tokens, verdicts)
             if not all(isinstance(verdict, Accepted) for verdict in verdicts):
                 print(
-                    f"refused: {[each for each in verdicts if not isinstance(each, Accepted)][0]}",
+                    f"refused: {verdicts}",
                     file=sys.stderr,
                 )
                 return REFUSED
@@ -75,10 +85,35 @@ def _batches(requests: list[SendRequest]) -> list[list[SendRequest]]:
     return [requests[at : at + BATCH] for at in range(0, len(requests), BATCH)]
 
 
+def _hurry() -> None:
+    """Take little of the disk, and let a window fill at once: there is no time for a slow start."""
+    account_of = app.account_of
+
+    def at_once(name: str, carrier: Carrier, folder: Path) -> Account:
+        account = account_of(name, carrier, folder)
+        return replace(account, backoff=account.backoff._replace(quiet_ms=0, ramp_ms=0, spacing_ms=100))
+
+    app.account_of = at_once
+    cast(Any, Journal).open = partial(Journal.open, reserve_octets=1 << 16)
+
+
+def _slow_down(disk_ms: int) -> None:
+    """Let every commit take longer."""
+    insert = Writer._insert
+
+    def late(self: Writer, rows: list[StoredRow]) -> None:
+        time.sleep(disk_ms / 1000)
+        insert(self, rows)
+
+    if disk_ms:
+        Writer._insert = late  # type: ignore[method-assign]
+
+
 def main(arguments: list[str]) -> int:
     """Run."""
     folder, until = Path(arguments[0]), int(arguments[1])
-    points.small_reserve()
+    _hurry()
+    _slow_down(scene.load(folder).disk_ms)
     if len(arguments) > 2:
         points.arm(arguments[2], int(arguments[3]))
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None

@@ -55,8 +55,8 @@ POINTS: Final[dict[str, Point]] = {
     "accepted": Point(Pipeline, "accept", "after", 12),
     # F03: claimed and not written; written and not answered.
     "claimed": Point(Lane, "claimed", "before", 40),
-    "write-before": Point(Connection, "_flush", "before", 40),
-    "write-after": Point(Connection, "_flush", "after", 40),
+    "write-before": Point(Connection, "_flush", "before", 25),
+    "write-after": Point(Connection, "_flush", "after", 25),
     # F04: answered, and that is not stored.
     "answer-read": Point(Lane, "on_answers", "before", 40),
     "answer-noted": Point(Lane, "on_answers", "after", 40),
@@ -66,14 +66,14 @@ POINTS: Final[dict[str, Point]] = {
     "receipt-stored": Point(Pool, "acknowledge", "before", 40),
     "receipt-acknowledged": Point(Pool, "acknowledge", "after", 40),
     # F01: where the state is made again.
-    "replay": Point(Reader, "event_rows", "during", 20, True),
+    "replay": Point(Reader, "event_rows", "during", 10, True),
     "restored": Point(recovery, "restore", "after", 1, True),
     "doubt": Point(Aftermath, "doubt", "after", 1, True),
     "taken-up": Point(recovery, "take_up", "after", 1, True),
     # F01: beside the path.
     "checkpoint": Point(Checkpointer, "_connection", "during", 30),
-    "snapshot-before": Point(Dispatcher, "_snapshot", "before", 5),
-    "snapshot-after": Point(Dispatcher, "_snapshot", "after", 5),
+    "snapshot-before": Point(Dispatcher, "_snapshot", "before", 3),
+    "snapshot-after": Point(Dispatcher, "_snapshot", "after", 3),
     "closing": Point(Lane, "close", "after", 1),
     "closed": Point(Journal, "close", "before", 1),
 }
@@ -208,8 +208,3 @@ def _wrap_replay(count: _Countdown) -> None:
             yield row
 
     Reader.event_rows = counted  # type: ignore[method-assign]
-
-
-def small_reserve() -> None:
-    """Let a store take little of the disk: there is one for every run."""
-    cast(Any, Journal).open = partial(Journal.open, reserve_octets=1 << 16)

@@ -40,6 +40,8 @@ class Report:
     seed: int
     complaints: list[str] = field(default_factory=list)
     account: Account = field(default_factory=Account)
+    missed: int = 0
+    """Kills whose point was not reached."""
     messages: int = 0
     seconds: float = 0.0
 
@@ -49,27 +51,38 @@ class Report:
         return f"{self.name} (--seed {self.seed} --only {kills}): {len(self.complaints)} complaints\n{text}"
 
 
-def chosen(names: Sequence[str], random: Random) -> list[Kill]:
+def chosen(names: Sequence[str], random: Random, disk_ms: int = 0) -> list[Kill]:
     """Return kills at these points, each at a hit that every run reaches."""
+    slower = 1 + disk_ms // 2
     return [
-        (name, random.randint(1, POINTS[name].hits) if name in POINTS else random.randint(50, 900))
+        (
+            name,
+            random.randint(1, -(-POINTS[name].hits // slower))
+            if name in POINTS
+            else random.randint(300, 900),
+        )
         for name in names
     ]
 
 
-async def crash(name: str, kills: list[Kill], seed: int, folder: Path, throttled: float = 0.0) -> Report:
-    """Run, kill, reconcile."""
+async def crash(
+    name: str, kills: list[Kill], seed: int, folder: Path, *, throttled: float = 0.0, disk_ms: int = 0
+) -> Report:
+    """Run, kill, reconcile. `throttled` and `disk_ms`: see Scene."""
     report = Report(name, kills, seed)
     started_s = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     total = MESSAGES * (len(kills) + 1)
-    its = Scene(seed, total, time.time_ns() // 1_000_000, throttled=throttled)
+    its = Scene(seed, total, time.time_ns() // 1_000_000, throttled=throttled, disk_ms=disk_ms)
     async with Simulator(settings=scene.settings(its)) as smsc:
         msgspec.structs.replace(its, port=smsc.port).save(folder)
         for number, kill in enumerate(kills, 1):
             code, said = await _child(folder, MESSAGES * number, kill, seed)
+            if code == 0:
+                report.missed += 1
+                continue
             if code != KILLED:
-                report.complaints.append(f"start {number}: {kill} was not reached, exit code {code}: {said}")
+                report.complaints.append(f"start {number} for {kill} ended with exit code {code}: {said}")
                 break
             await _quiet(smsc)
             copied = _copy(folder, number)

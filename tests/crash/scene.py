@@ -31,6 +31,8 @@ class Scene(msgspec.Struct, frozen=True):
     port: int = 0
     throttled: float = 0.0
     """The share of submits that the carriers refuse with ESME_RTHROTTLED."""
+    disk_ms: int = 0
+    """How much longer every commit takes: what does not wait for it is caught."""
 
     def save(self, folder: Path) -> None:
         """Write it where children look for it."""
