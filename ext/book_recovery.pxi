@@ -267,6 +267,7 @@ cdef int load_pieces(Book book, pieces) except -1:
             begun = True
         elif not begun or not load_piece(book, tag, <const uint8_t*>PyBytes_AS_STRING(piece) + 1, size):
             raise StoreError(f"a snapshot of {size + 1} octets with tag {tag!r} is not of this version, or is broken")
+    drop_ended_works(book)
     link_by_age(book)
     forget(book)
     return 0
@@ -383,6 +384,19 @@ cdef const uint8_t* load_parked(Book book, const uint8_t* at, const uint8_t* end
     carrier_of(book, head.carrier)
     replay_parked(book, &head, at + RECORD_OCTETS, tail_octets)
     return at + octets
+
+
+cdef int drop_ended_works(Book book) noexcept:
+    """The folds are newer: a segment may have ended since its work was written."""
+    cdef uint32_t row
+    cdef uint64_t key
+    cdef Fold* fold
+    for row in range(1, book.works.top + 1):
+        key = row_at(&book.works, row).key
+        fold = fold_of(book, key >> 8) if key else NULL
+        if fold != NULL and (key & 0xFF) < fold.segments and ends_of(fold)[key & 0xFF]:
+            remove_row(&book.works, row)
+    return 0
 
 
 cdef struct Aged:

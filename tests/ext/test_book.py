@@ -397,8 +397,5 @@ class Restarted(Against):
         self.same(self.aged)
 
 
-TestAgainstTheTwin = Against.TestCase
-TestWithLittleMemory = Bounded.TestCase
-TestRestarted = Restarted.TestCase
-for machine in (TestAgainstTheTwin, TestWithLittleMemory, TestRestarted):
-    machine.settings = settings(**RULES)
+TestAgainstTheTwin, TestWithLittleMemory, TestRestarted = Against.TestCase, Bounded.TestCase, Restarted.TestCase
+TestAgainstTheTwin.settings = TestWithLittleMemory.settings = TestRestarted.settings = settings(**RULES)
