@@ -90,8 +90,8 @@ class EventKind(IntEnum):
     REROUTED = 12
     """All its segments go to another carrier from now on. carrier = that one, tail as CLAIMED."""
     FAILED = 13
-    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED, tail = one octet:
-    segments of the message."""
+    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED, tail = one
+    octet: segments of the message."""
 
 
 WHOLE: Final = 255
@@ -142,7 +142,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was accepted: a record of the journal, as a msgpack array in this order.
 
     `to` are the digits of E.164. `carriers` is the route: numbers of carriers, best first. `reference` is
-    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells a repetition from a conflict.
+    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells repetition from conflict.
     """
 
     n: int

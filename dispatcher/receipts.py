@@ -1,8 +1,8 @@
 """What the book is taught about a carrier, and what it leaves to Python.
 
-Law: a receipt is believed if esm_class or its TLVs say that it is one; one that only looks like it, if its id is
-known. Plan: the book (``dispatcher._ext.book``) reads and correlates by the million; here stand the meaning of a
-message_state, and the few deliver_sm whose text it does not understand.
+Law: a receipt is believed if esm_class or its TLVs say that it is one; one that only looks like it, if its id
+is known. Plan: the book (``dispatcher._ext.book``) reads and correlates by the million; here stand the
+meaning of a message_state, and the few deliver_sm whose text it does not understand.
 """
 
 from typing import Final

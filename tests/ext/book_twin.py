@@ -92,7 +92,14 @@ class Twin:
         self.counters[name] = self.counters.get(name, 0) + more
 
     def put(
-        self, kind: int, n: int, at_ms: int, segment: int = WHOLE, carrier: int = 0, code: int = 0, tail: bytes = b""
+        self,
+        kind: int,
+        n: int,
+        at_ms: int,
+        segment: int = WHOLE,
+        carrier: int = 0,
+        code: int = 0,
+        tail: bytes = b"",
     ) -> None:
         """Note an event."""
         self.events.append(Event(kind, segment, carrier, code, n, at_ms, tail))
@@ -109,7 +116,9 @@ class Twin:
                 self.folds[it.n] = [None] * it.segments
         return self.works.get((it.n, it.segment))
 
-    def claim(self, submissions: list[Submission], attempts: list[int], carrier: int, at_ms: int) -> list[Submission]:
+    def claim(
+        self, submissions: list[Submission], attempts: list[int], carrier: int, at_ms: int
+    ) -> list[Submission]:
         """As Book.claim; `attempts` as they were before."""
         claimed = []
         for it, before in zip(submissions, attempts, strict=True):
@@ -120,7 +129,9 @@ class Twin:
                 claimed.append(it)
         return claimed
 
-    def answered(self, it: Submission, status: int, message_id: bytes | None, carrier: int, at_ms: int) -> bool:
+    def answered(
+        self, it: Submission, status: int, message_id: bytes | None, carrier: int, at_ms: int
+    ) -> bool:
         """One of Book.submitted; True: refused, and to be decided upon."""
         if status == 0:
             self.accept(it, message_id, carrier, at_ms, False)
@@ -190,7 +201,9 @@ class Twin:
 
     # ---- in ----
 
-    def receipted(self, text: bytes, tlvs: dict[int, bytes], esm_class: int, carrier: int, at_ms: int) -> bool:
+    def receipted(
+        self, text: bytes, tlvs: dict[int, bytes], esm_class: int, carrier: int, at_ms: int
+    ) -> bool:
         """One of Book.receipted, read by the functions for Python; False: Python decides."""
         dialect = self.dialects[carrier]
         kind = recognise(esm_class, text, tlvs)
@@ -202,9 +215,10 @@ class Twin:
         code = read.state | (INTERMEDIATE if kind is Kind.INTERMEDIATE else 0)
         if not key:
             return False
-        if not self.settle(carrier, key, code, err if len(err) <= 64 else b"", at_ms, kind is not Kind.LOOKS_LIKE):
-            if kind is Kind.LOOKS_LIKE:
-                return False
+        err = err if len(err) <= 64 else b""
+        sure = kind is not Kind.LOOKS_LIKE
+        if not self.settle(carrier, key, code, err, at_ms, sure) and not sure:
+            return False
         if read.unmapped:
             self.count("unmapped")
         return True
@@ -309,7 +323,9 @@ class Twin:
             expired += 1
         return expired
 
-    def end_unreceipted(self, n: int, segment: int, outcome: int, reason: int, carrier: int, at_ms: int) -> None:
+    def end_unreceipted(
+        self, n: int, segment: int, outcome: int, reason: int, carrier: int, at_ms: int
+    ) -> None:
         """One segment ends without a receipt."""
         if n in self.folds:
             tail = bytes([len(self.folds[n])])
