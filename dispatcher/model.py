@@ -142,8 +142,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was accepted: a record of the journal, as a msgpack array in this order.
 
     `to` are the digits of E.164. `carriers` is the route: numbers of carriers, best first. `reference` is
-    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells a repetition from a
-    conflict.
+    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells repetition from conflict.
     """
 
     n: int

@@ -52,8 +52,8 @@ from numbers cimport (
 from receipt_read cimport STATES, Receipt, read_receipt
 from receipt_scan cimport KEY_MAX, STATE_OTHER, id_key
 from rows cimport (
-    HEADS, ROWS, List, Row, Table, append_to, expect_key, expect_row, find_row, insert_row, next_row, remove_row,
-    row_at, table_free, table_init, take_from,
+    HEADS, ROWS, List, Row, Table, append_to, find_row, head_of, insert_row, next_row, prefetch, remove_row, row_at,
+    table_free, table_init, take_from,
 )
 from siphash cimport Seed, siphash
 from wire cimport Outbox, outbox_free, outbox_init, outbox_room
@@ -71,7 +71,7 @@ cdef extern from *:
 
 cdef enum:
     RING_MIN = 64
-    BATCH = 32                  # looked up together, see rows.expect_key
+    BATCH = 32                  # looked up together, see rows.prefetch
     UNKNOWN_STATE = 7           # message_state
 
 OUTCOMES = bytes([0, 0, DELIVERED, EXPIRED, UNDELIVERED, UNDELIVERED, 0, 0, REJECTED, UNDELIVERED])
@@ -217,7 +217,7 @@ cdef class Book:
         for first in range(0, count, BATCH):
             for index in range(first, min(first + BATCH, count)):
                 key_of_response(self, &keys[index - first], carrier, message_ids[index])
-                expect_key(&self.ids, keys[index - first].low)
+                prefetch(head_of(&self.ids, keys[index - first].low))
             for index in range(first, min(first + BATCH, count)):
                 each = submissions[index]
                 status = statuses[index]
@@ -302,14 +302,18 @@ cdef class Book:
         cdef list others = []
         cdef Receipt[BATCH] receipts
         cdef Key[BATCH] keys
+        cdef const Id* id
         check(self, carrier)
         for first in range(0, count, BATCH):
             for index in range(first, min(first + BATCH, count)):
                 each = incoming[index]
                 read_incoming(self, each, carrier, &receipts[index - first], &keys[index - first])
-                expect_key(&self.ids, keys[index - first].low)
+                prefetch(head_of(&self.ids, keys[index - first].low))
             for index in range(first, min(first + BATCH, count)):
-                expect_row(&self.ids, keys[index - first].low)
+                prefetch(id_at(self, head_of(&self.ids, keys[index - first].low)[0]))
+            for index in range(first, min(first + BATCH, count)):
+                id = id_at(self, head_of(&self.ids, keys[index - first].low)[0])
+                prefetch(id_at(self, id.newer if id.key == keys[index - first].low else id.chain))
             for index in range(first, min(first + BATCH, count)):
                 if keys[index - first].length == 0 or not book_receipt(
                     self, carrier, &receipts[index - first], &keys[index - first], at_ms

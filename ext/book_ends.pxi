@@ -75,13 +75,23 @@ cdef int close_message(Book book, uint64_t n, int outcome, int reason) except -1
 cdef int forget(Book book) except -1:
     """Of what has ended, the oldest beyond `settled_max`."""
     cdef uint32_t row
+    cdef uint32_t[BATCH] rows
+    cdef int count, index
     cdef Fold* fold
     while book.settled.count > book.settled_max:
-        row = book.settled.oldest
-        if book.recovering:
-            lose_aim(book, row)
-        take_from(&book.ids, &book.settled, row)
-        remove_row(&book.ids, row)
+        count, row = 0, book.settled.oldest
+        while count < BATCH and book.settled.count - count > book.settled_max:
+            rows[count] = row
+            prefetch(head_of(&book.ids, id_at(book, row).key))
+            row = id_at(book, row).newer
+            count += 1
+        for index in range(count):
+            prefetch(id_at(book, head_of(&book.ids, id_at(book, rows[index]).key)[0]))
+        for index in range(count):
+            if book.recovering:
+                lose_aim(book, rows[index])
+            take_from(&book.ids, &book.settled, rows[index])
+            remove_row(&book.ids, rows[index])
     while book.closed.count > book.settled_max:
         row = book.closed.oldest
         fold = <Fold*>row_at(&book.folds, row)

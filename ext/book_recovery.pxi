@@ -267,6 +267,7 @@ cdef int load_pieces(Book book, pieces) except -1:
             begun = True
         elif not begun or not load_piece(book, tag, <const uint8_t*>PyBytes_AS_STRING(piece) + 1, size):
             raise StoreError(f"a snapshot of {size + 1} octets with tag {tag!r} is not of this version, or is broken")
+    drop_ended_works(book)
     link_by_age(book)
     forget(book)
     return 0
@@ -341,7 +342,10 @@ cdef const uint8_t* load_id(Book book, const uint8_t* at, const uint8_t* end) ex
     if row == 0:
         return NULL
     id = id_at(book, row)
-    if place_of(id) == EARLY or place_of(id) == 0 or not 1 <= id.n < N_MAX:
+    if not (
+        1 <= id.n < N_MAX and outcome_of(id) <= OUTCOME_MAX
+        and place_of(id) == (SETTLED if outcome_of(id) else AWAITING)
+    ):
         id.flags = 0
         remove_row(&book.ids, row)
         return NULL
@@ -369,6 +373,8 @@ cdef const uint8_t* load_fold(Book book, const uint8_t* at, const uint8_t* end) 
     ends = ends_of(fold)
     for segment in range(fold.segments):
         ends[segment] = at[9 + segment]
+        if ends[segment] and not 1 <= (ends[segment] & 15) <= OUTCOME_MAX:
+            return NULL
         fold.remaining -= ends[segment] != 0
     if state_of(&book.numbers, n) == ENDED:
         append_to(&book.folds, &book.closed, find_row(&book.folds, n))
@@ -381,8 +387,24 @@ cdef const uint8_t* load_parked(Book book, const uint8_t* at, const uint8_t* end
     if octets <= 0 or head.kind != PARKED:
         return NULL
     carrier_of(book, head.carrier)
-    replay_parked(book, &head, at + RECORD_OCTETS, tail_octets)
+    try:
+        replay_parked(book, &head, at + RECORD_OCTETS, tail_octets)
+    except ValueError:
+        return NULL
     return at + octets
+
+
+cdef int drop_ended_works(Book book) noexcept:
+    """The folds are newer: a segment may have ended since its work was written."""
+    cdef uint32_t row
+    cdef uint64_t key
+    cdef Fold* fold
+    for row in range(1, book.works.top + 1):
+        key = row_at(&book.works, row).key
+        fold = fold_of(book, key >> 8) if key else NULL
+        if fold != NULL and (key & 0xFF) < fold.segments and ends_of(fold)[key & 0xFF]:
+            remove_row(&book.works, row)
+    return 0
 
 
 cdef struct Aged:
@@ -401,14 +423,20 @@ cdef int link_by_age(Book book) except -1:
     cdef Aged* aged = <Aged*>malloc((<size_t>book.ids.count + 1) * sizeof(Aged))
     cdef uint32_t row, count = 0, each
     cdef Id* id
+    cdef Fold* fold
     cdef Carrier* its
     if aged == NULL:
         raise MemoryError
-    memset(&book.early, 0, sizeof(List))
     for row in range(1, book.ids.top + 1):
-        if id_at(book, row).key:
+        id = id_at(book, row)
+        fold = fold_of(book, id.n) if id.key and place_of(id) != EARLY else NULL
+        if fold != NULL and id.segment >= fold.segments:
+            free(aged)
+            raise StoreError(f"a snapshot with segment {id.segment} of message {id.n}, which has {fold.segments}")
+        if id.key:
             aged[count].at_ms, aged[count].row = id_at(book, row).at_ms, row
             count += 1
+    memset(&book.early, 0, sizeof(List))
     qsort(aged, count, sizeof(Aged), by_age)
     for each in range(count):
         row = aged[each].row

@@ -9,7 +9,8 @@ rows than buckets divides the next bucket in turn in two. A bucket is a chain of
 chains lie in blocks that are added one at a time and never move; a row keeps its number and its place for life.
 Freed rows are used again. A table never shrinks.
 
-A row is a struct that begins with the fields of `Row`. Keys need not be unique. Row numbers run from 1; 0 is none.
+A row is a struct that begins with the fields of `Row`. Keys need not be unique. Row numbers run from 1; 0 is none, and may be
+prefetched as any other.
 Lists thread rows in an order of their own: by time.
 """
 
@@ -38,6 +39,8 @@ cdef extern from *:
     void *huge_pages(size_t octets) noexcept nogil
 
 cdef extern from *:
+    # Of many rows, first for all their heads, then for the rows, then the work: the misses of the cache overlap. Not in
+    # a function that does nothing else: gcc takes it for one without effect, and leaves it out.
     void prefetch "__builtin_prefetch"(const void *at) noexcept nogil
 
 cdef enum:
@@ -100,7 +103,7 @@ cdef inline bint table_init(Table *table, Py_ssize_t row_octets) noexcept nogil:
     memset(table, 0, sizeof(Table))
     table.row_octets = row_octets
     table.buckets = table.half = BUCKETS_MIN
-    return add_heads(table)
+    return add_heads(table) and add_rows(table)
 
 cdef inline void table_free(Table *table) noexcept nogil:
     cdef uint32_t block
@@ -220,16 +223,6 @@ cdef inline uint32_t seek(Table *table, uint32_t row, uint64_t key) noexcept nog
     if touched > table.work_max:
         table.work_max = touched
     return row
-
-cdef inline void expect_key(const Table *table, uint64_t key) noexcept nogil:
-    """It will be looked up or inserted: of many, the misses of the cache then overlap. First this for each of them,
-    then `expect_row`, then the work."""
-    prefetch(head_of(table, key))
-
-cdef inline void expect_row(const Table *table, uint64_t key) noexcept nogil:
-    cdef uint32_t row = head_of(table, key)[0]
-    if row:
-        prefetch(row_at(table, row))
 
 
 # ---------------------------------------------------------------- lists

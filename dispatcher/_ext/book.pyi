@@ -72,7 +72,7 @@ class Ready:
         """Append up to `most` of the foremost that may still go to `out`; return how many."""
 
     def sweep(self, now_ms: int) -> int:
-        """Move all that were cancelled or are past their deadline, wherever they stand, out of it."""
+        """Drop all that were cancelled or are past their deadline, wherever they stand; return how many."""
 
     def take_dropped(self) -> list[Submission]:
         """Return those that `pull` and `sweep` left out since the last call, in the order they were met."""
@@ -156,8 +156,10 @@ class Book:
         carrier: int,
         at_ms: int,
     ) -> tuple[list[tuple[Submission, int, bytes | None]], list[tuple[int, int, int]]]:
-        """Take submit_sm_resp; return ([(submission, command_status, id)] refused, [(n, outcome, reason)]
-        finished)."""
+        """Take submit_sm_resp; return (refused, finished).
+
+        refused: [(submission, command_status, message_id)]; finished: [(n, outcome, reason)].
+        """
 
     def unanswered(self, submissions: list[Submission], carrier: int, at_ms: int) -> list[Submission]:
         """No answer came in time, or the connection broke: return those that are still to be decided upon."""
@@ -200,7 +202,7 @@ class Book:
         """End one segment that will not be sent again; return whether that ended its message."""
 
     def expire(self, carrier: int, submitted_before_ms: int, now_ms: int, budget: int) -> int:
-        """End what had no final receipt since a time, oldest first, up to `budget`; return how many."""
+        """End what has had no final receipt since a time, at most `budget` segments; return how many."""
 
     def orphan(self, parked_before_ms: int, now_ms: int, budget: int) -> int:
         """Give up what was parked before a time, at most `budget` of it; return how many."""
@@ -215,16 +217,19 @@ class Book:
         """Whether a message has its outcome."""
 
     def unsettled(self) -> list[tuple[int, int, int, int, int, int, int]]:
-        """What a restart must take up: [(n, segment, state, attempts, due_ms, carrier, status)], in order."""
+        """What a restart must take up.
+
+        [(n, segment, state, attempts, due_ms, carrier, command_status)], in order.
+        """
 
     def dump(self) -> Iterator[bytes]:
         """Yield the book in pieces of at most 1 MiB; it may go on changing meanwhile."""
 
     def load(self, pieces: Iterable[bytes]) -> None:
-        """Take what `dump` gave. StoreError: it is none; RuntimeError: the book is not new."""
+        """Take what `dump` gave into a new book. StoreError: it is none; RuntimeError: it is not new."""
 
     def replay(self, body: bytes) -> int:
-        """Apply a body of events as if the calls had been made, but write nothing; return how many."""
+        """Apply a body of events as if the calls had been made, write nothing; return how many."""
 
     def recovered(self) -> None:
         """End recovery: live calls follow."""

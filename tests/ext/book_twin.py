@@ -215,11 +215,10 @@ class Twin:
         code = read.state | (INTERMEDIATE if kind is Kind.INTERMEDIATE else 0)
         if not key:
             return False
-        if not self.settle(
-            carrier, key, code, err if len(err) <= 64 else b"", at_ms, kind is not Kind.LOOKS_LIKE
-        ):
-            if kind is Kind.LOOKS_LIKE:
-                return False
+        err = err if len(err) <= 64 else b""
+        sure = kind is not Kind.LOOKS_LIKE
+        if not self.settle(carrier, key, code, err, at_ms, sure) and not sure:
+            return False
         if read.unmapped:
             self.count("unmapped")
         return True
