@@ -1,7 +1,8 @@
-"""Flow: start on a store whose process was killed, with its backlog; then what a segment costs at each level.
+"""Flow: start on a store whose process was killed, and what a segment costs at each level.
 
-At a level, feeders hand over as much as goes out, so that the backlog stays: a segment's price there is accept,
-journal, reading back, delivery and receipt. Between two levels nothing is accepted: the price of draining.
+At a level, feeders hand over as much as goes out, so that the backlog stays: a segment's price there is
+accept, journal, reading back, delivery and receipt. Between two levels nothing is accepted: the price of
+draining.
 """
 
 import asyncio

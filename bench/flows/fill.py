@@ -1,4 +1,4 @@
-"""Flow: accept while the carrier is down, and be killed. What an accept costs as the backlog grows, and memory."""
+"""Flow: accept while the carrier is down, and be killed. Its price, and memory."""
 
 import asyncio
 import json

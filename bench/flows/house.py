@@ -256,7 +256,7 @@ def prove(store: str) -> Proof:
 
 
 def yardstick_ns() -> float:
-    """Return what a fixed piece of work takes here and now, CPU nanoseconds a record: pack it and check it."""
+    """Return what a fixed piece of work takes now, CPU nanoseconds a record: pack it and check it."""
     records = [(n, "79001234567", CODES[n % len(CODES)], n, None) for n in range(2_000)]
     encode = msgspec.msgpack.Encoder().encode
     best = 0
