@@ -2,7 +2,8 @@
 
 Each flow is a process of its own on one core; the simulated SMSC has the other. A flow's figures count only
 if nothing was lost or sent twice: what was accepted, what the journal says of it, and the simulator's ledger
-must agree. Compared between two results are prices in CPU time; what the clock says depends on who else works.
+must agree. Compared between two results are prices in CPU time; what the clock says depends on who else
+works.
 """
 
 import json
@@ -65,6 +66,7 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
     """Run all flows with so much effort."""
     flows: dict[str, Any] = {}
     rows: list[Row] = []
+    first = Job(binds=effort.pairs[0][0], window=effort.pairs[0][1], warm_s=effort.warm_s)
     for binds, window in effort.pairs:
         name = f"{binds} x {window}"
         progress(name)
@@ -78,7 +80,7 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
     flows["stages"] = stages = _stages(effort)
     rows += [_row("stages", stage, stages["stages"][stage], stages["yardsticks_ns"]) for stage in STAGES]
     progress(f"backlog {effort.backlog:,}")
-    flows["backlog"] = backlog = _backlog(effort)
+    flows["backlog"] = backlog = _backlog(effort, first)
     for level in backlog["levels"]:
         name = f"backlog {level['level']:,}"
         rows.append(_row(name, "CPU", level["cpu_ns_rounds"], backlog["yardstick_ns"], target=AIM_NS))
@@ -88,7 +90,7 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
     ]
     for name, tps in ((f"codes, {CODES_TPS:,} TPS", CODES_TPS), ("codes, flat out", Job().tps)):
         progress(name)
-        job = Job(tps=tps, warm_s=effort.warm_s, span_s=effort.codes_s)
+        job = msgspec.structs.replace(first, tps=tps, span_s=effort.codes_s)
         flows[name] = found = _flow("latency", job)
         rows.append(_row(name, "p50", found["wire_ns"][:1], found["yardstick_ns"], ours=False))
     return Result(
@@ -116,16 +118,15 @@ def _stages(effort: Effort) -> dict[str, Any]:
     return told
 
 
-def _backlog(effort: Effort) -> dict[str, Any]:
+def _backlog(effort: Effort, job: Job) -> dict[str, Any]:
     """Fill a store while the carrier is down, kill -9, start again, drain."""
     with _smsc() as smsc, new_store() as store:
-        job = Job(store=store, messages=effort.backlog)
+        job = msgspec.structs.replace(job, store=store, messages=effort.backlog)
         filled = json.loads(killed(_command("fill", job)))
         levels = (effort.backlog * 9 // 10, effort.backlog // 10)
-        job = Job(
-            port=smsc.port, store=store, messages=effort.backlog, levels=levels, warm_s=effort.warm_s,
-            span_s=effort.level_s, slice_s=effort.slice_s,
-        )  # fmt: skip
+        job = msgspec.structs.replace(
+            job, port=smsc.port, levels=levels, span_s=effort.level_s, slice_s=effort.slice_s
+        )
         drained = _run("drain", job, smsc)
     if not drained["found"] == filled["accepted"] == effort.backlog:
         raise FailedError(f"{filled['accepted']} accepted, {drained['found']} found")

@@ -5,11 +5,11 @@ import json
 from time import perf_counter_ns, process_time_ns
 from typing import Any, Final
 
-from bench.flows.house import House, Job, config_of, resident_bytes
+from bench.flows.house import BATCH, House, Job, config_of, resident_bytes
 from dispatcher.app import Dispatcher
 
-STEP: Final = 50_000
-"""Messages between two readings."""
+STEPS: Final = 20
+"""Readings on the way."""
 
 
 async def run(job: Job) -> dict[str, Any]:
@@ -18,11 +18,12 @@ async def run(job: Job) -> dict[str, Any]:
         house = House(dispatcher, job)
         empty_bytes = resident_bytes()
         cpu_ns, clock_ns = [], []
-        for _ in range(job.messages // STEP):
+        step = job.messages // STEPS // BATCH * BATCH
+        for _ in range(job.messages // step):
             begun_cpu_ns, begun_ns = process_time_ns(), perf_counter_ns()
-            await house.fill(STEP)
-            cpu_ns.append((process_time_ns() - begun_cpu_ns) / STEP)
-            clock_ns.append((perf_counter_ns() - begun_ns) / STEP)
+            await house.fill(step)
+            cpu_ns.append((process_time_ns() - begun_cpu_ns) / step)
+            clock_ns.append((perf_counter_ns() - begun_ns) / step)
         filled = {
             "accepted": house.accepted,
             "refused": house.refused,
