@@ -7,7 +7,7 @@ from dispatcher._ext.events import EventBuffer, read_events
 from dispatcher._ext.pdu import Pdu, encode
 from dispatcher._ext.session import Exchange, Incoming
 from dispatcher.model import Event, EventKind, Outcome
-from dispatcher.receipts import outcomes, take, teach
+from dispatcher.receipts import outcomes, settle_odd, teach
 from dispatcher.smpp.constants import Command, EsmClass, Tlv
 from dispatcher.smpp.dialect import ACCEPTED, DELIVERED, Dialect
 
@@ -41,6 +41,11 @@ def book_with(dialect: Dialect, message_id: bytes) -> tuple[Book, EventBuffer]:
     book.submitted(book.claim([Submission(None, 1, 0, 1, 1, 0, b"")], 1, 0), [0], [message_id], 1, 0)
     events.take()
     return book, events
+
+
+def take(book: Book, carrier: int, incoming: Incoming, dialect: Dialect, at_ms: int) -> bool:
+    """Settle one deliver_sm that the book left to Python; False: it is a message, and kept."""
+    return settle_odd(book, dialect, carrier, [incoming], at_ms).messages == []
 
 
 @pytest.mark.parametrize(("response", "receipt"), PAIRS)
@@ -107,7 +112,7 @@ def test_a_receipt_in_ucs2_is_read_in_python() -> None:
     [b"", b"Hello", b"id: stat:DELIVRD", b"id:" + b"7" * 129 + b" stat:DELIVRD", b"stat:DELIVRD", b"id:7"],
 )
 def test_a_receipt_that_says_too_little_is_nobody_s(text: bytes) -> None:
-    """Without an id or a state, whatever esm_class says: left to Python, which takes it for no receipt."""
+    """Without an id or a state, whatever esm_class says: left to Python, which takes it for none."""
     book, events = book_with(Dialect(), b"1")
     poor = deliver(text)
     assert book.receipted([poor], 1, 1) == [poor]
