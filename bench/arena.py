@@ -95,10 +95,10 @@ class Gauge:
         while True:
             while monotonic() < end and not self._quiet():
                 pass
-            begun, busy_s = monotonic(), _busy_s()
+            begun, busy_begun_s = monotonic(), busy_s()
             figure, used_s = run()
             self._runs += 1
-            if _busy_s() - busy_s - used_s < self.OTHERS * (monotonic() - begun):
+            if busy_s() - busy_begun_s - used_s < self.OTHERS * (monotonic() - begun):
                 return figure
             self._disturbed += 1
             if monotonic() >= end:
@@ -106,9 +106,9 @@ class Gauge:
                 return figure
 
     def _quiet(self) -> bool:
-        busy_s = _busy_s()
+        begun_s = busy_s()
         sleep(self.LOOK_S)
-        return _busy_s() - busy_s < self.OTHERS * self.LOOK_S and self._flood() >= self.QUIET * self._best
+        return busy_s() - begun_s < self.OTHERS * self.LOOK_S and self._flood() >= self.QUIET * self._best
 
     def _flood(self) -> float:
         outcome = flood(floor.command(self._job))
@@ -119,15 +119,31 @@ class Gauge:
 
 def flood(command: list[str]) -> Outcome:
     """Run a side on the first core."""
+    return Outcome(**json.loads(run(command)))
+
+
+def run(command: list[str], limit_s: float = RUN_LIMIT_S) -> str:
+    """Run a command on the first core; return what it prints."""
     try:
         done = subprocess.run(
-            _pinned(command, 0), cwd=ROOT, capture_output=True, text=True, check=False, timeout=RUN_LIMIT_S
+            _pinned(command, 0), cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_s
         )
     except subprocess.TimeoutExpired:
-        raise FailedError(f"not done after {RUN_LIMIT_S} s") from None
+        raise FailedError(f"not done after {limit_s} s") from None
     if done.returncode:
         raise FailedError(done.stderr.strip().rpartition("\n")[2][:200] or f"exit status {done.returncode}")
-    return Outcome(**json.loads(done.stdout))
+    return done.stdout
+
+
+def killed(command: list[str]) -> str:
+    """Run a command on the first core until it has printed a line; kill it with -9, return the line."""
+    with subprocess.Popen(_pinned(command, 0), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.kill()
+    if not line:
+        raise FailedError("it ended before it said anything")
+    return line
 
 
 @contextmanager
@@ -149,7 +165,7 @@ def _pinned(command: list[str], place: int) -> list[str]:
     return ["taskset", "-c", str(cores[place % len(cores)]), *command]
 
 
-def _busy_s() -> float:
+def busy_s() -> float:
     """Return how long the cores that we may use have worked, for whomever; idle and iowait are no work."""
     cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
     lines = [line.split() for line in Path("/proc/stat").read_text("ascii").splitlines()]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from bench.machine import ROOT, Run
 
@@ -49,6 +49,8 @@ class Result(TypedDict):
     import_ms: NotRequired[float]
     method: NotRequired[str]
     """How, in a sentence, where it is not the encoders' way (timing.py)."""
+    flows: NotRequired[dict[str, Any]]
+    """Of the pipeline's bench: all that each flow said, by its name."""
     corpora: dict[str, str]
     rows: list[Row]
     absent: dict[str, str]

@@ -1,8 +1,8 @@
 """Measure everything that there is to measure, on this machine: what `make bench` calls.
 
-    python -m bench.run             all tiers, some ten minutes; results go to bench/results/
-    python -m bench.run engine      one tier: encoding takes two minutes, engine eight
-    python -m bench.run --quick     the same, coarsely, under a minute
+    python -m bench.run             all tiers, some fifteen minutes; results go to bench/results/
+    python -m bench.run engine      one tier: encoding takes two minutes, engine eight, pipeline four
+    python -m bench.run --quick     the same, coarsely, in two minutes
     python -m bench.run --readme    the README's tables, of the last full run
     python -m bench.compare A B     two results against each other
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import encoding, engine, engine_tables, tables
+from bench import encoding, engine, engine_tables, pipeline, pipeline_tables, tables
 from bench.results import RESULTS, Result, read, save
 
 
@@ -31,6 +31,7 @@ class Tier(NamedTuple):
 TIERS: Final[dict[str, Tier]] = {
     "encoding": Tier(encoding.measure, tables.terminal, tables.readme),
     "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme),
+    "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme),
 }
 
 
@@ -40,7 +41,7 @@ def main() -> int:
         prog="python -m bench.run", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds, under a minute")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, two minutes")
     parser.add_argument(
         "--readme", action="store_true", help="print the README's tables of the last full run"
     )

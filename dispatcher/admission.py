@@ -2,13 +2,14 @@
 
 Law 8: a request that cannot go costs only itself. Nothing here waits or writes: the pipeline does.
 
-Idempotency: a request with a key (its idempotency_key, else its client_ref) is a repetition if the same key came
-within the window. Repetition means the same body too; another body is refused as a conflict. `Keys` holds the last
-ones; whether an older one stands in the store is asked by the pipeline, for which such requests are put aside.
+Idempotency: a request with a key (its idempotency_key, else its client_ref) is a repetition if the same key
+came within the window. Repetition means the same body too; another body is refused as a conflict. `Keys`
+holds the last ones, also over a restart; how old a number is, is told by marks, one a minute.
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -16,14 +17,18 @@ from typing import Final
 from dispatcher._ext.keys import Keys
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
-from dispatcher.config import Config
+from dispatcher.config import HOUR_MS, Config
 from dispatcher.model import Accepted, Message, Refused, SendRequest
 from dispatcher.refusal import Code, Refusal
 
 KEY_MAX: Final = 64
 """Characters of a client_ref or an idempotency_key: two UUIDs and a separator fit nearly, a text does not."""
 KEYS_REMEMBERED: Final = 500_000
-"""In memory, 48 octets each; older ones are looked up in the store."""
+"""At least, of the window: 48 octets of memory each, and half a second of a restart."""
+MARK_MS: Final = 60_000
+"""How exactly it is known when a number was accepted: a key is remembered so much too long at most."""
+LATER: Final = 4
+"""In `closed`, behind the classes: whatever is to be sent later."""
 SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
 """A year ahead: later is a slip of units (seconds for milliseconds)."""
 _REFERENCES: Final = 1 << 16
@@ -45,6 +50,20 @@ class Batch:
     repeats: list[tuple[int, int]] = field(default_factory=list)
     """(place, n) of what was accepted before: the verdict is to be filled in."""
 
+    def by_queue(self) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
+        """Divide messages and frames of what can go at once by (carrier, class), in order."""
+        groups: dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]] = {}
+        for message, frames in zip(self.messages, self.frames, strict=True):
+            if message.send_after_ms:
+                continue
+            key = (message.carriers[0], message.traffic_class)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = ([], [])
+            group[0].append(message)
+            group[1].append(frames)
+        return groups
+
 
 class Admission:
     """Makes messages of requests. `entropy(k)` returns k random octets; numbers go on from `next_n`."""
@@ -62,6 +81,9 @@ class Admission:
         self.next_n = next_n
         self.oldest_key_n = 1
         """Keys of earlier messages are outside the idempotency window: they may come again."""
+        self._marks: deque[tuple[int, int]] = deque()
+        """(when, n): numbers below n were accepted by then."""
+        self._marked_ms = self._last_ms = 0
         self.configure(config, normalise, route, profiles)
         self._entropy = entropy
         # A counter for all destinations that share a hash: two live messages to one never share a reference.
@@ -77,17 +99,26 @@ class Admission:
         """Take up a changed configuration."""
         self._policies = tuple(config.classes[traffic_class] for traffic_class in range(4))
         self._text_max = config.limits.text_max
+        self._batch_max = config.limits.batch_max
+        self.window_ms = config.retention.idempotency_hours * HOUR_MS
         self._normalise = normalise
         self._route = route
         self._profiles = profiles
 
     def admit(
-        self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0)
+        self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0, 0)
     ) -> Batch:
-        """Look at each. `closed`: by class, 0, or after how many milliseconds to come again."""
+        """Look at each. `closed`: by class, then LATER: 0, or after how many milliseconds to come again."""
         batch = Batch([None] * len(requests))
+        self._forget(now_ms)
         entropy = self._entropy(5 * len(requests))
         for place, request in enumerate(requests):
+            if place == self._batch_max:
+                detail = f"{self._batch_max:,} messages may come at a time; give the rest in another call"
+                batch.verdicts[place:] = [
+                    Refused("batch_too_large", detail, "", each.client_ref) for each in requests[place:]
+                ]
+                break
             random_bits = int.from_bytes(entropy[5 * place : 5 * place + 5], "little")
             found = self._admit(request, now_ms, random_bits, closed, batch)
             if isinstance(found, Refused):
@@ -99,12 +130,24 @@ class Admission:
                 batch.verdicts[place] = Accepted(found)
         return batch
 
-    def unknown_keys(self, requests: Sequence[SendRequest]) -> list[int]:
-        """Return the hashes of keys that `keys` does not know: the store may."""
-        hashes = [
-            _hash(key) for request in requests if (key := request.idempotency_key or request.client_ref)
-        ]
-        return [each for each in hashes if self.keys.get(each) is None]
+    def remember(self, messages: Iterable[Message]) -> None:
+        """After a restart: take up the keys of what was accepted before, oldest first."""
+        for message in messages:
+            self._mark(message.accepted_ms, message.n)
+            if message.key_hash:
+                self.keys.put(message.key_hash, message.body_hash, message.n)
+
+    def _forget(self, now_ms: int) -> None:
+        """Let go of keys that are older than the window."""
+        self._mark(now_ms, self.next_n)
+        while self._marks and self._marks[0][0] <= now_ms - self.window_ms:
+            self.oldest_key_n = max(self.oldest_key_n, self._marks.popleft()[1])
+
+    def _mark(self, now_ms: int, n: int) -> None:
+        if self._last_ms and now_ms - self._marked_ms >= MARK_MS:
+            self._marks.append((self._last_ms, n))
+            self._marked_ms = now_ms
+        self._last_ms = now_ms
 
     def take_back(self, batch: Batch, code: str, detail: str, retry_after_ms: int) -> None:
         """Refuse after all what could not be written."""
@@ -120,9 +163,11 @@ class Admission:
         traffic_class = request.traffic_class
         policy = self._policies[traffic_class]
         key_hash = body_hash = 0
-        if (key := request.idempotency_key or request.client_ref) is not None:
+        key = request.client_ref if request.idempotency_key is None else request.idempotency_key
+        if key is not None:
             if not 0 < len(key) <= KEY_MAX:
-                return Refused("key_malformed", f"1 to {KEY_MAX} characters are possible", "client_ref")
+                name = "client_ref" if request.idempotency_key is None else "idempotency_key"
+                return Refused("key_malformed", f"1 to {KEY_MAX} characters are possible", name)
             key_hash, body_hash = _hash(key), _hash_of_body(request)
             if (known := self.keys.get(key_hash)) is not None and known[0] >= self.oldest_key_n:
                 return known[0] if known[1] == body_hash else _conflict(request)
@@ -142,6 +187,9 @@ class Admission:
         elif sends_ms > now_ms + SEND_AFTER_MAX_MS:
             detail = "more than a year ahead; expected milliseconds of UTC from 1970"
             return Refused("send_after_too_late", detail, "send_after_ms", request.client_ref)
+        elif closed[LATER]:
+            detail = "too much waits for its time already; nothing is wrong with this message"
+            return Refused("overloaded", detail, "", request.client_ref, closed[LATER])
         ttl_ms = request.ttl_ms or policy.ttl_ms
         if not 0 < ttl_ms <= policy.ttl_max_ms:
             detail = f"1 to {policy.ttl_max_ms:,} ms are possible for this traffic class"

@@ -1,11 +1,13 @@
 """What becomes of a segment that was not simply accepted, and of everything that waits for time.
 
-The path forks here: refused, unanswered and expired segments are judged by one table (carrier.retry) and go back to
-the head of their queue, into the schedule, to another carrier, or to their end. Four times a second `tick` looks
-after what no event announces: retries that fall due, deadlines, receipts that never came, carriers that are down.
+The path forks here: refused, unanswered and expired segments are judged by one table (carrier.retry) and go
+back to the head of their queue, into the schedule, to another carrier, or to their end. Four times a second
+`tick` looks after what no event announces: retries that fall due, deadlines, receipts that never came,
+carriers that are down.
 
-Law 6: all segments of a message go to one carrier. So a long message changes its carrier only as a whole, when none
-of its segments was accepted (`_regroup`); else its refused segments are tried again where the others went.
+Law 6: all segments of a message go to one carrier. So a long message changes its carrier only as a whole,
+when none of its segments was accepted (`_regroup`); else its refused segments are tried again where the
+others went.
 """
 
 import logging
@@ -20,10 +22,9 @@ from dispatcher.carrier.retry import Action, Cause, Decision, Situation, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
 from dispatcher.config import Config
 from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
+from dispatcher.receipts import settle_odd
 from dispatcher.routing.health import PROBES, Health
-from dispatcher.smpp.constants import Tlv
 from dispatcher.smpp.pool import Alarm
-from dispatcher.smpp.receipt_text import Kind, parse, recognise
 from dispatcher.smpp.status import Disposition
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Aftermath:
         self._pipeline.put_back(lane, again)
 
     def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]], now_ms: int) -> None:
-        """Note which the carrier took after all; those that wait to be sent again find out when they are claimed."""
+        """Note which the carrier took after all; what waits to be sent again finds out at its claim."""
         for submission, command_status, message_id in late:
             self._book.late(submission, command_status, message_id or b"", lane.number, now_ms)
         self._pipeline.flush_soon()
@@ -280,7 +281,7 @@ class Aftermath:
         self._book.expire(lane.number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
         for queue in lane.queues:
             if queue.is_behind:
-                self._pipeline.expire_tail(queue, now_ms)
+                self._pipeline.backlog.expire(queue, now_ms)
         fit = health.fit(True, now_ms)
         lane.pause(self._pipeline.is_closing or (health.broken and not fit))
         lane.probes = PROBES if health.broken else 0
@@ -295,9 +296,11 @@ class Aftermath:
             queue.take_into(batch, MOVE_MOST, now_ms)
             for segments in _messages(batch):
                 number = self._other(lane, segments[0], now_ms)
-                if number is None or len(segments) < segments[0].segments:
-                    kept += segments
-                elif not self._reroute(segments, number, now_ms):
+                if (
+                    number is None
+                    or len(segments) < segments[0].segments
+                    or not self._reroute(segments, number, now_ms)
+                ):
                     kept += segments
             queue.waiting.push_front(kept)
 
@@ -354,40 +357,15 @@ class Aftermath:
     # ---- what carriers send beside answers and plain receipts ----
 
     def odd(self, lane: Lane, odd: list[Incoming], now_ms: int) -> list[Incoming]:
-        """Settle receipts in unusual words; return what is none: messages of subscribers."""
+        """Settle receipts in unusual words; return what is to be kept: messages of subscribers."""
         dialect = self._pipeline.profiles[lane.number].dialect
-        messages = []
-        for incoming in odd:
-            tlvs = {}
-            if incoming.receipted_message_id is not None:
-                tlvs[Tlv.RECEIPTED_MESSAGE_ID] = incoming.receipted_message_id
-            if incoming.message_state is not None:
-                tlvs[Tlv.MESSAGE_STATE] = bytes([incoming.message_state])
-            text = incoming.short_message or b""
-            kind = recognise(incoming.esm_class, text, tlvs)
-            said = parse(text, tlvs, dialect)
-            key = dialect.key_of_receipt(said.message_id, said.id_from_tlv) if said.message_id else b""
-            readable = 0 < len(key) <= 128 and b"\0" not in key and said.state is not None
-            if kind is Kind.MESSAGE or (
-                kind is Kind.LOOKS_LIKE and not (readable and self._book.knows(lane.number, key))
-            ):
-                messages.append(incoming)
-            elif not readable or said.state is None:
-                log.warning(
-                    "a receipt without an id or a state was kept and not understood",
-                    extra={"carrier": lane.name},
-                )
-                messages.append(incoming)
-            else:
-                if said.unmapped:
-                    log.warning(
-                        "a receipt in words unknown to the carrier's profile",
-                        extra={"carrier": lane.name, "stat": said.stat},
-                    )
-                self._book.settle(
-                    lane.number, key, said.state, said.err or b"", now_ms, kind is Kind.INTERMEDIATE
-                )
-        return messages
+        found = settle_odd(self._book, dialect, lane.number, odd, now_ms)
+        where = {"carrier": lane.name}
+        if found.unreadable:
+            log.warning("%d receipts without an id or a state were kept", found.unreadable, extra=where)
+        for word in found.unmapped:
+            log.warning("a receipt in words unknown to the carrier's profile", extra={**where, "stat": word})
+        return found.messages
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
         """Tell the operator."""

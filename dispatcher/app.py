@@ -1,9 +1,12 @@
-"""The dispatcher as a whole: what is started in which order, and stopped in reverse. Only this file knows all rooms.
+"""The dispatcher as a whole: what is started in which order, and stopped in reverse.
+
+Only this file knows all rooms.
 
 ::
 
     async with Dispatcher(config) as dispatcher:
-        verdicts = await dispatcher.send([SendRequest(to="+491701234567", text="Your code is 4711", sender="Bank")])
+        request = SendRequest(to="+491701234567", text="Your code is 4711", sender="Bank")
+        verdicts = await dispatcher.send([request])
 """
 
 import asyncio
@@ -11,23 +14,25 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from dispatcher import recovery
-from dispatcher._ext.book import OUTCOMES, Book
+from dispatcher import receipts, recovery
+from dispatcher._ext.book import Book
 from dispatcher._ext.events import EventBuffer, read_events
-from dispatcher.admission import Admission
+from dispatcher.admission import Admission, number_of
 from dispatcher.aftermath import TICK_S, Aftermath
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.profile import Profile, load
+from dispatcher.carrier.profile import load
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Carrier, Config
-from dispatcher.errors import ConfigError
-from dispatcher.model import Accepted, Event, Outcome, Refused, SendRequest, TrafficClass
+from dispatcher.errors import ConfigError, OverloadedError
+from dispatcher.model import Accepted, Event, Refused, SendRequest, TrafficClass
 from dispatcher.pipeline import Pipeline
 from dispatcher.routing.health import Health
 from dispatcher.routing.numbers import normaliser
@@ -36,9 +41,9 @@ from dispatcher.routing.plan import parse as plan_lines
 from dispatcher.routing.ported import PortedNumbers, parse_ported
 from dispatcher.routing.rules import Router
 from dispatcher.smpp.account import Account, Tls
-from dispatcher.smpp.dialect import ACCEPTED, DELIVERED
 from dispatcher.smpp.session import DEFAULT_TIMERS
 from dispatcher.store.journal import Journal
+from dispatcher.store.projection import Projection, Status
 
 SNAPSHOT_S: Final = 60.0
 """Between snapshots: a restart replays the events of about a minute."""
@@ -46,6 +51,8 @@ PARKED_MAX: Final = 200_000
 """Receipts without a message that are kept: a carrier's backlog of a bad night."""
 SETTLED_MAX: Final = 1_000_000
 """Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
+PROJECT_ROWS: Final = 16
+"""Of the journal, folded into the projection at a time: some milliseconds."""
 HISTORY_OCTETS: Final = 1 << 20
 """Of events in one read."""
 
@@ -57,8 +64,8 @@ Cursor = tuple[int, int]
 class Dispatcher:
     """A dispatcher in this process: one event loop, one store. Use it as a context manager.
 
-    `folder` is where relative file names of the configuration start. ConfigError: it cannot work as configured.
-    StoreError: the store is in use, of a newer version, or damaged beyond reading.
+    `folder` is where relative file names of the configuration start. ConfigError: it cannot work as
+    configured. StoreError: the store is in use, of a newer version, or damaged beyond reading.
     """
 
     def __init__(
@@ -66,11 +73,13 @@ class Dispatcher:
     ) -> None:
         self.config = config
         self.failure: BaseException | None = None
-        """Why it stopped by itself: its store failed. Nothing is accepted or sent any more; leave the process."""
+        """Why it stopped by itself: its store failed. Nothing is accepted or sent any more: leave."""
         self.journal: Journal
         self.pipeline: Pipeline
         self._folder = folder or Path()
         self._now_ms = now_ms or wall_ms
+        self.projection: Projection
+        self._projector = ThreadPoolExecutor(1, "projection")
         self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._corrupt: list[tuple[int, int, int, int]] = []
@@ -102,7 +111,7 @@ class Dispatcher:
         return await self.pipeline.cancel(UUID(message_id).bytes)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
-        """Yield every event after a cursor, with its own, in order and without an end: what is new as it comes."""
+        """Yield every event after a cursor, with its own, in order, without an end: new ones as they come."""
         while True:
             async for cursor, event in self.history(after):
                 after = cursor
@@ -112,7 +121,7 @@ class Dispatcher:
     async def history(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
         """Yield the events after a cursor that are durable now, in order, each with its own cursor."""
         seq, seen = after
-        self._seen_seq = self.journal.events_seq
+        self._seen_seq = self.journal.last_seq
         rows = await self.journal.events(seq - 1, HISTORY_OCTETS)
         while rows:
             for row in rows:
@@ -121,6 +130,30 @@ class Dispatcher:
                     if index > skip:
                         yield (row.seq, index), event
             rows = await self.journal.events(rows[-1].seq, HISTORY_OCTETS)
+
+    async def status(self, message_id: str) -> Status | None:
+        """Return what is known of a message, its events included; None: nothing. ValueError: no UUID."""
+        octets = UUID(message_id).bytes
+        found = await self._ask(self.projection.lookup, number_of(octets))
+        return found if found is not None and found.message_id == octets else None
+
+    async def find(
+        self,
+        *,
+        client_ref: str | None = None,
+        to: str | None = None,
+        most: int = 100,
+        before_n: int = 1 << 62,
+    ) -> list[Status]:
+        """Return messages by the sender's name for them or by number (digits of E.164), newest first."""
+        if client_ref is not None:
+            return await self._ask(self.projection.by_client_ref, client_ref, most, before_n)
+        if to is None or not to.isdecimal():
+            raise ValueError("give a client_ref, or to: the digits of a number")
+        return await self._ask(self.projection.by_number, to, most, before_n)
+
+    async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._projector, call, *arguments)
 
     async def committed(self) -> None:
         """Wait until all that has happened so far is on disk."""
@@ -154,20 +187,26 @@ class Dispatcher:
         for lane in self.pipeline.lanes.values():
             await lane.pool.start()
             lane.look()
-        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._snapshots())]
+        self.projection = await self._ask(Projection, Path(self.config.store), self._on_corrupt)
+        work = (self._tick(), self._snapshots(), self._project())
+        self._tasks = [loop.create_task(each) for each in work]
 
     async def close(self, limit_ms: int = 10_000) -> None:
-        """Stop accepting, let answers come, unbind, write what is left; what waits is found at the next start."""
+        """Stop accepting, let answers come, unbind, write what is left; what waits goes on after a start."""
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
         self.pipeline.is_closing = True
-        for task in self._tasks:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(lane.close(limit_ms) for lane in self.pipeline.lanes.values()))
         if self.failure is None:
             await self.pipeline.settle()
             await self._snapshot()
+        await self._ask(self.projection.close)
+        self._projector.shutdown()
         await self.journal.close()
-        self._tasks = []
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> None:
         """Put the rooms together."""
@@ -180,7 +219,7 @@ class Dispatcher:
         events = EventBuffer()
         book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
         for number, profile in profiles.items():
-            set_dialect(book, number, profile)
+            receipts.teach(book, number, profile.dialect, receipts=profile.asks_receipts)
         health = Health({numbers[name]: carrier.answer_limit_ms for name, carrier in config.carriers.items()})
         router = Router(config.routes, numbers, *self._plan())
         admission = Admission(config, normaliser(config.default_country), router.route, profiles, os.urandom)
@@ -237,8 +276,27 @@ class Dispatcher:
             await asyncio.sleep(SNAPSHOT_S)
             await self._snapshot()
 
+    async def _project(self) -> None:
+        """Fold what is new in the journal into the projection, in slices, at most a third of the time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started_s = loop.time()
+            rows = await self._ask(self.projection.catch_up, PROJECT_ROWS)
+            await asyncio.sleep(max(2 * (loop.time() - started_s), 0.0 if rows else TICK_S))
+
     async def _snapshot(self) -> None:
-        """Keep the book as it is, so that a restart need not read everything."""
+        """Keep the book as it is, so that a restart need not read everything.
+
+        It changes while it is written: what happens from here on is replayed on top of it, and stands in the
+        journal before its last piece does.
+        """
+        pipeline = self.pipeline
+        pipeline.flush()
+        marks = {str(queue.stream): queue.mark for lane in pipeline.lanes.values() for queue in lane.queues}
+        with suppress(OverloadedError):  # a full disk: the one before it still counts
+            await self.journal.save_snapshot(
+                recovery.framed(pipeline.book.dump()), self.journal.last_seq, marks
+            )
 
     def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:
         self._corrupt.append((seq, stream, first, last))
@@ -303,17 +361,6 @@ def password_of(name: str, carrier: Carrier, folder: Path) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{at}.password_file: {error}") from None
     return carrier.password or ""
-
-
-def set_dialect(book: Book, number: int, profile: Profile) -> None:
-    """Tell the book how a carrier writes its receipts."""
-    dialect = profile.dialect
-    outcomes = bytearray(OUTCOMES)
-    if dialect.accepted_is_final:
-        outcomes[ACCEPTED] = Outcome.UNKNOWN  # by the letter final, and yet not delivered
-    if not dialect.handset_receipts:
-        outcomes[DELIVERED] = Outcome.UNKNOWN  # it says no more than that the SMSC has it
-    book.set_dialect(number, outcomes=bytes(outcomes), receipts=profile.asks_receipts, **dialect.compiled)
 
 
 def _in(folder: Path, name: str | None) -> str | None:

@@ -90,7 +90,8 @@ class EventKind(IntEnum):
     REROUTED = 12
     """All its segments go to another carrier from now on. carrier = that one, tail as CLAIMED."""
     FAILED = 13
-    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED."""
+    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED, tail = one
+    octet: segments of the message."""
 
 
 WHOLE: Final = 255
@@ -141,7 +142,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was accepted: a record of the journal, as a msgpack array in this order.
 
     `to` are the digits of E.164. `carriers` is the route: numbers of carriers, best first. `reference` is
-    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells a repetition from a conflict.
+    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells repetition from conflict.
     """
 
     n: int
@@ -177,8 +178,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """A request that cannot go; its neighbours are not concerned.
 
-    `code` is stable and for programs, `detail` for humans, without numbers or texts of the request; `field` names
-    the field at fault. `retry_after_ms` above 0: nothing is wrong with it, try again after that time.
+    `code` is stable and for programs, `detail` for humans, without numbers or texts of the request; `field`
+    names the field at fault. `retry_after_ms` above 0: nothing is wrong with it, try again after that time.
     """
 
     code: str

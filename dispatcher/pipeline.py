@@ -9,9 +9,9 @@
     answered           book: SUBMITTED, awaits its receipt            | refused, unanswered: see aftermath.py
     incoming           book: RECEIPTED, FINISHED                      -> deliver_sm_resp after the commit
 
-Everything moves in batches: a call, a read, a commit. What happens is written as events into one buffer; the buffer
-goes to the journal once a turn of the loop, and whoever waits for durability (`after_commit`) hears of it when the
-commit that holds its events has returned. What waits for time is the business of aftermath.py.
+Everything moves in batches: a call, a read, a commit. What happens is written as events into one buffer; the
+buffer goes to the journal once a turn of the loop, and whoever waits for durability (`after_commit`) hears of
+it when the commit that holds its events has returned. What waits for time is the business of aftermath.py.
 """
 
 import asyncio
@@ -24,21 +24,20 @@ from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
 from dispatcher.admission import Admission, Batch, number_of
 from dispatcher.aftermath import Aftermath
+from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
-from dispatcher.config import Config
 from dispatcher.carrier.profile import Profile
-from dispatcher.carrier.queue import ClassQueue
-from dispatcher.errors import OverloadedError
+from dispatcher.carrier.queue import ClassQueue, submissions
+from dispatcher.config import Config
+from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest, TrafficClass
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
-from dispatcher.store.records import EVENTS_STREAM, pack_messages, unpack_messages
+from dispatcher.store.records import EVENTS_STREAM, pack_messages
 
-LOAD_OCTETS: Final = 1 << 20
-"""Of the journal in one read: some thousand messages, a few milliseconds to unpack."""
 RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
 QUEUE_OCTETS_MAX: Final = 64 << 20
@@ -49,6 +48,14 @@ CLOSING_RETRY_MS: Final = 10_000
 """What those are told who come while we stop: a restart takes a few seconds."""
 OVERLOADED_RETRY_MS: Final = 1_000
 """What those are told who come while too much waits: lanes empty by the second."""
+
+
+Waiter = tuple[Callable[[], object], Callable[[], object]]
+"""What is called when something is durable, and what if it never will be."""
+
+
+def _nothing() -> None:
+    """Who waited for durability is not concerned when it never comes."""
 
 
 class Arrival(NamedTuple):
@@ -87,10 +94,12 @@ class Pipeline:
         self.failed = failed
         self.is_closing = False
         self.later_stream = later_stream
+        self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()
         self._received_stream = received_stream
         self._policies = config.classes
-        self._waiters: list[Callable[[], None]] = []
+        self._limits = config.limits
+        self._waiters: list[Waiter] = []
         self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -99,8 +108,8 @@ class Pipeline:
     async def accept(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
         """Take what can go into the journal; return, in order, what became of each.
 
-        When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk will be
-        found when it is opened again.
+        When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk
+        will be found when it is opened again.
         """
         now_ms = self.now_ms()
         batch = self.admission.admit(requests, now_ms, self._closed())
@@ -114,10 +123,15 @@ class Pipeline:
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
 
     def _closed(self) -> list[int]:
-        """Return, by class, 0 or after how many milliseconds to come again."""
+        """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
         if self.is_closing:
-            return [CLOSING_RETRY_MS] * len(TrafficClass)
-        return [self._closed_for(traffic_class) for traffic_class in TrafficClass]
+            return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)
+        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
+        if sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max:
+            return [OVERLOADED_RETRY_MS] * (len(TrafficClass) + 1)
+        is_full = len(self.aftermath.schedule) >= self._limits.schedule_max
+        later_ms = OVERLOADED_RETRY_MS if is_full else 0
+        return [*(self._closed_for(traffic_class) for traffic_class in TrafficClass), later_ms]
 
     def _closed_for(self, traffic_class: TrafficClass) -> int:
         if not self.journal.accepts(traffic_class):
@@ -133,16 +147,13 @@ class Pipeline:
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
         rows: list[Row] = []
         arrivals: list[Arrival] = []
-        later: list[Message] = []
-        for (carrier, traffic_class), (messages, frames) in _by_queue(batch).items():
+        later = [message for message in batch.messages if message.send_after_ms]
+        for (carrier, traffic_class), (messages, frames) in batch.by_queue().items():
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
             rows.append(_row(queue.stream, messages))
             if queue.expect(messages, sum(map(len, frames))):
-                arrivals.append(self._arrive(lane, queue, _submissions(messages, frames, carrier), now_ms))
-        for message in batch.messages:
-            if message.send_after_ms:
-                later.append(message)
+                arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
         if later:
             rows.append(_row(self.later_stream, later))
         count, body = self.events.take()
@@ -173,6 +184,7 @@ class Pipeline:
     ) -> None:
         for lane, queue, batch, claimed in arrivals:
             queue.arriving -= len(batch) - claimed
+            queue.arrived()
             if error is not None:
                 queue.claiming -= claimed
             else:
@@ -227,16 +239,17 @@ class Pipeline:
 
     # ---- durability ----
 
-    def after_commit(self, done: Callable[[], None]) -> None:
-        """Call `done` when all that has been written into `events` so far is durable."""
-        self._waiters.append(done)
+    def after_commit(self, done: Callable[[], object], lost: Callable[[], object] = _nothing) -> None:
+        """Call `done` when what was written into `events` so far is durable; `lost` if it never will be."""
+        self._waiters.append((done, lost))
         self.flush_soon()
 
     async def committed(self) -> None:
-        """Wait until all that has been written so far is durable."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self.after_commit(partial(_fulfil, done))
-        await done
+        """Wait until all that has been written so far is durable. StoreError: the journal has failed."""
+        durable: asyncio.Future[bool] = self._loop.create_future()
+        self.after_commit(partial(_fulfil, durable, True), partial(_fulfil, durable, False))
+        if not await durable:
+            raise StoreError("the journal has failed; what is not on disk is lost")
 
     async def settle(self) -> None:
         """Wait until everything that runs beside the path has ended and all is durable."""
@@ -257,7 +270,10 @@ class Pipeline:
         waiters, self._waiters = self._waiters, []
         if count or waiters:
             rows = [Row(EVENTS_STREAM, 0, 0, count, body)] if count else []
-            self.journal.append(rows, partial(_tell, waiters))
+            try:
+                self.journal.append(rows, partial(_tell, waiters))
+            except StoreError as error:  # the journal has told why by itself
+                _tell(waiters, error)
 
     # ---- what lanes ask and tell (carrier.lane.Desk) ----
 
@@ -309,7 +325,10 @@ class Pipeline:
             incoming = [each for each in incoming if each not in messages]
             self._keep(lane, source, messages)
         if incoming:
-            self.after_commit(partial(_acknowledge, lane, source, incoming))
+            acknowledge = partial(
+                lane.pool.acknowledge, source, incoming
+            )  # a lost connection: it comes again
+            self.after_commit(acknowledge, partial(acknowledge, CommandStatus.ESME_RX_T_APPN))
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
         """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""
@@ -319,11 +338,18 @@ class Pipeline:
             lane.pool.acknowledge(source, messages, status)
 
         body = b"".join([each.pdu for each in messages])
-        self.journal.append([Row(self._received_stream, 0, 0, len(messages), body)], kept)
+        try:
+            self.journal.append([Row(self._received_stream, 0, 0, len(messages), body)], kept)
+        except StoreError as error:
+            kept(error)
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
         """Let the aftermath know: it may move messages elsewhere."""
         self.aftermath.alarm(lane, kind, detail)
+
+    def load(self, lane: Lane, queue: ClassQueue) -> None:
+        """Read on in the stream of a queue."""
+        self.backlog.load(lane, queue)
 
     def put_back(self, lane: Lane, batch: list[Submission]) -> None:
         """Put segments in front of their queues, in their order; they need a new claim."""
@@ -337,7 +363,7 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        return _submissions([message], [frames], number) if len(frames) == message.segments else []
+        return submissions([message], [frames], number) if len(frames) == message.segments else []
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
@@ -345,66 +371,6 @@ class Pipeline:
             message: Message = submission.message
             if now_ms - message.accepted_ms > RENEW_AFTER_MS:
                 submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
-
-    # ---- the tail of a queue ----
-
-    def load(self, lane: Lane, queue: ClassQueue) -> None:
-        """Read on in the stream of a queue."""
-        queue.is_loading = True
-        self.spawn(self._load(lane, queue))
-
-    async def _load(self, lane: Lane, queue: ClassQueue) -> None:
-        try:
-            rows = await self.journal.read(queue.stream, queue.loaded_n, LOAD_OCTETS)
-            if not rows and queue.is_behind:
-                await self.committed()  # what it waits for is in the commit under way
-        finally:
-            queue.is_loading = False
-        now_ms = self.now_ms()
-        for row in rows:
-            for message in unpack_messages(row.body, row.count):
-                if message.n > queue.loaded_n:
-                    queue.tail_count -= 1
-                    if not queue.passed(message.n) and not self.book.touched(message.n):
-                        self.enter(lane, queue, message, now_ms)
-            queue.loaded_n = max(queue.loaded_n, row.last)
-            if not queue.room:
-                break
-        lane.look()
-
-    def enter(self, lane: Lane, queue: ClassQueue, message: Message, now_ms: int) -> None:
-        """Put a message of a tail behind those of the head; what its carrier cannot send any more ends."""
-        if submissions := self.submissions(lane.number, message, now_ms):
-            queue.waiting.extend(submissions)
-        else:
-            self.book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, lane.number, now_ms)
-            self.flush_soon()
-
-    def expire_tail(self, queue: ClassQueue, now_ms: int) -> None:
-        """End what passes its deadline in the journal, long before it would be read."""
-        span = queue.pop_expiring(now_ms)
-        if span is not None:
-            self.spawn(self._expire_tail(queue, *span))
-
-    async def _expire_tail(self, queue: ClassQueue, first_n: int, last_n: int) -> None:
-        for row in await self.journal.read(queue.stream, max(first_n - 1, queue.loaded_n), LOAD_OCTETS):
-            if row.first > last_n:
-                return
-            now_ms, next_ms = self.now_ms(), 0
-            for message in unpack_messages(row.body, row.count):
-                if not queue.loaded_n < message.n <= last_n or queue.has_ended(message.n):
-                    continue
-                if message.deadline_ms < now_ms:
-                    queue.skip.add(message.n)
-                    self.book.finish(message.n, Outcome.EXPIRED, Reason.DEADLINE, 0, now_ms)
-                else:
-                    next_ms = min(next_ms or message.deadline_ms, message.deadline_ms)
-            if next_ms:
-                queue.expires(max(first_n, row.first), min(last_n, row.last), next_ms)
-            first_n = row.last + 1
-        if first_n <= last_n:
-            queue.expires(first_n, last_n, self.now_ms())  # there is more: on at the next tick
-        self.flush_soon()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the path; if it fails, the journal has: that is told elsewhere."""
@@ -418,56 +384,15 @@ class Pipeline:
             self.failed(error)
 
 
-def _by_queue(batch: Batch) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
-    """Divide what can go at once by carrier and class, in order."""
-    groups: dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]] = {}
-    for message, frames in zip(batch.messages, batch.frames, strict=True):
-        if message.send_after_ms:
-            continue
-        key = (message.carriers[0], message.traffic_class)
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = ([], [])
-        group[0].append(message)
-        group[1].append(frames)
-    return groups
-
-
-def _submissions(messages: list[Message], frames: list[list[bytes]], carrier: int) -> list[Submission]:
-    found = []
-    for message, its_frames in zip(messages, frames, strict=True):
-        segments = len(its_frames)
-        for segment, frame in enumerate(its_frames):
-            found.append(
-                Submission(
-                    message,
-                    message.n,
-                    segment,
-                    segments,
-                    message.traffic_class,
-                    message.deadline_ms,
-                    frame,
-                    carrier,
-                )
-            )
-    return found
-
-
 def _row(stream: int, messages: list[Message]) -> Row:
     return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
 
 
-def _fulfil(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
+def _fulfil(durable: asyncio.Future[bool], is_durable: bool) -> None:
+    if not durable.done():
+        durable.set_result(is_durable)
 
 
-def _acknowledge(lane: Lane, source: Connection, incoming: list[Incoming]) -> None:
-    """Where the connection is gone, the carrier sends it again."""
-    lane.pool.acknowledge(source, incoming)
-
-
-def _tell(waiters: list[Callable[[], None]], error: Exception | None) -> None:
-    if error is None:
-        for waiter in waiters:
-            waiter()
+def _tell(waiters: list[Waiter], error: Exception | None) -> None:
+    for done, lost in waiters:
+        done() if error is None else lost()

@@ -9,14 +9,14 @@ Every accepted message is in one of these places afterwards, by what the events 
 * untouched: it still waits in its stream, and the queue reads on from its beginning.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from dispatcher.admission import KEYS_REMEMBERED, Admission
+from dispatcher.admission import KEYS_REMEMBERED
 from dispatcher.carrier.schedule import Due
 from dispatcher.model import EventKind
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
-from dispatcher.store.reader import Reader
 from dispatcher.store.records import unpack_messages
 
 FIND_MOST: Final = 2_000
@@ -31,14 +31,21 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
     reader = journal.reader()
     book = pipeline.book
     try:
-        for row in reader.event_rows(0):
+        snapshot = reader.snapshot()
+        if snapshot is not None:
+            book.load(unframed(snapshot.chunks))
+        for row in reader.event_rows(snapshot.seq if snapshot is not None else 0):
             book.replay(row.body)
         book.recovered()
         for lane in pipeline.lanes.values():
             for queue in lane.queues:
+                if snapshot is not None:
+                    queue.loaded_n = snapshot.marks.get(str(queue.stream), 0)
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
-        pipeline.admission.next_n = reader.last_n + 1
-        _remember_keys(reader, pipeline.admission)
+        admission = pipeline.admission
+        admission.next_n = reader.last_n() + 1
+        for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
+            admission.remember(unpack_messages(row.body, row.count))
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
             for row in rows:
@@ -49,12 +56,20 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         reader.close()
 
 
-def _remember_keys(reader: Reader, admission: Admission) -> None:
-    """Know again which keys came: who was not told of an acceptance will repeat it (F02)."""
-    for row in reader.message_rows(admission.next_n - 1 - KEYS_REMEMBERED):
-        for message in unpack_messages(row.body, row.count):
-            if message.key_hash:
-                admission.keys.put(message.key_hash, message.body_hash, message.n)
+def framed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Put its length, four octets, before each piece, so that they can be told apart when they are joined."""
+    for piece in pieces:
+        yield len(piece).to_bytes(4, "little") + piece
+
+
+def unframed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Undo `framed`, however the octets were cut."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= 4 and len(held) >= 4 + (length := int.from_bytes(held[:4], "little")):
+            yield bytes(held[4 : 4 + length])
+            del held[: 4 + length]
 
 
 async def take_up(pipeline: Pipeline) -> None:

@@ -35,24 +35,28 @@ from libc.string cimport memchr, memcpy, memset
 
 cimport cython
 
+from book_rows cimport (
+    AWAITING, BY_RECEIPT, CARRIERS_MAX, CLASSES, CLASS_SHIFT, DELIVERED, EARLY, ENDS, ERR_MAX, EXPIRED, ID_MAX,
+    INTERMEDIATE_CODE, LATE_CODE, NO_RECEIPT, NO_RECEIPT_ASKED, NO_SMSC_MESSAGE_ID, OUTCOME_MAX, REASON_MAX, REJECTED,
+    SETTLED, SHARED, UNDELIVERED, UNKNOWN, Carrier, Fold, Id, Key, Target, Work, came_before, class_of, code_of, ends_of,
+    outcome_of, place_of, set_settled, set_work, stands_before, wins, work_key, worst_of,
+)
 from event_record cimport (
     CLAIMED, CORRECTED, CUT, FAILED, FINISHED, ORPHANED, PARKED, RECEIPTED, RECORD_OCTETS, REFUSED, REROUTED, RETRY,
     SUBMITTED, UNANSWERED, UNSENT, WHOLE, Head, get_event, put_event,
 )
-from hot cimport Deliver
 from numbers cimport (
-    ALL_ENDED, ENDED, SPAN, SPAN_WORDS, SPANS_MAX, UNTOUCHED, Numbers, Span, end_number, numbers_free, span_for,
-    state_of, touch_number,
+    ALL_ENDED, ENDED, SPANS_MAX, SPAN_WORDS, UNTOUCHED, Numbers, Span, end_number, numbers_free, span_for, state_of,
+    touch_number,
 )
-from receipt_scan cimport (
-    FIELD_ERR, FIELD_ID, FIELD_STAT, KEY_MAX, STATE_ABSENT, STATE_OTHER, Scan, id_key, is_blank, scan_receipt,
-)
+from receipt_read cimport STATES, Receipt, read_receipt
+from receipt_scan cimport KEY_MAX, STATE_OTHER, id_key
 from rows cimport (
-    BLOCK, List, Row, Table, append_to, find_row, insert_row, next_row, remove_row, row_at, table_free, table_init,
-    take_from,
+    HEADS, ROWS, List, Row, Table, append_to, find_row, head_of, insert_row, next_row, prefetch, remove_row, row_at,
+    table_free, table_init, take_from,
 )
 from siphash cimport Seed, siphash
-from wire cimport Octets, Outbox, outbox_free, outbox_init, outbox_room
+from wire cimport Outbox, outbox_free, outbox_init, outbox_room
 
 from dispatcher._ext.events cimport EventBuffer
 from dispatcher._ext.session cimport Incoming
@@ -66,93 +70,9 @@ cdef extern from *:
     const uint64_t N_MAX
 
 cdef enum:
-    CLASSES = 4                 # traffic classes
-    CARRIERS_MAX = 65_536       # a record has two octets for it
     RING_MIN = 64
-    STATES = 10                 # message_state 0 to 9
-    UNKNOWN_STATE = 7
-    TEXT_MAX = 65_535           # a TLV holds no more: message_payload
-    ID_MAX = 128                # octets; SMPP allows 64. What is longer is no id
-    ERR_MAX = 64                # octets of the carrier's error; what is longer is none
-    DELIVERY_RECEIPT = 0x04     # esm_class
-    INTERMEDIATE = 0x20
-    INTERMEDIATE_CODE = 0x100   # in the code of RECEIPTED and PARKED
-    LATE_CODE = 0x10000         # in the code of SUBMITTED
-    WAITING = 0                 # state of a work that was never claimed
-
-cdef enum:                      # dispatcher.model.Outcome and Reason; a test holds them together
-    DELIVERED = 1
-    UNKNOWN = 2
-    EXPIRED = 3
-    UNDELIVERED = 4
-    REJECTED = 5
-    OUTCOME_MAX = 6
-    BY_RECEIPT = 1
-    NO_RECEIPT = 4
-    NO_SMSC_MESSAGE_ID = 5
-    NO_RECEIPT_ASKED = 11
-    REASON_MAX = 15             # a fold keeps four bits of it
-
-cdef enum:                      # flags of an Id
-    AWAITING = 1
-    SETTLED = 2
-    EARLY = 3                   # a parked receipt: `segment` is its message_state, `n` its tail
-    PLACE = 3
-    CLASS_SHIFT = 2
-    OUTCOME_SHIFT = 4
-    SHARED = 0x80               # one of several of its message; a parked one: intermediate
-
-cdef struct Id:
-    uint64_t key                # 64 of the 128 bits
-    uint32_t chain, older, newer
-    uint16_t carrier
-    uint8_t segment
-    uint8_t flags
-    uint64_t high               # the other 64
-    uint64_t n                  # of a parked one: a PyObject*, the bytes of its tail
-    int64_t at_ms               # when it was submitted, or came
-
-cdef struct Work:
-    uint64_t key                # n << 8 | segment
-    uint32_t chain, older, newer
-    uint16_t carrier
-    uint16_t attempts
-    int64_t due_ms              # of RETRY
-    uint32_t command_status     # of REFUSED
-    uint8_t state               # kind of the last event of this segment, or WAITING
-
-cdef enum:
-    ENDS = 8
-
-cdef struct Fold:
-    uint64_t key                # n
-    uint32_t chain, older, newer
-    uint8_t segments
-    uint8_t remaining           # that have not ended
-    uint16_t unused
-    uint8_t ends[ENDS]          # of each segment: 0, or reason << 4 | outcome; of more than ENDS: a pointer to them
-
-cdef struct Target:             # a row of `targets`: from a segment to its row in ids
-    uint64_t key                # n << 8 | segment
-    uint32_t chain, older, newer
-    uint32_t row
-
-cdef struct Carrier:
-    uint8_t response_base       # notation of ids, see dispatcher.smpp.dialect
-    uint8_t receipt_base
-    uint8_t tlv_base
-    uint8_t flags
-    uint8_t receipts            # whether it is asked for them
-    uint8_t own_words           # its words stand before those of the standard
-    uint8_t outcomes[STATES]    # what a message_state ends a segment with; 0: it is not final
-    List awaiting               # oldest first
-    uint32_t classes[CLASSES]   # awaiting, by traffic_class
-
-cdef struct Key:
-    uint8_t octets[ID_MAX + 2]  # the carrier, then the key of the id
-    Py_ssize_t length           # of the key
-    uint64_t low
-    uint64_t high
+    BATCH = 32                  # looked up together, see rows.prefetch
+    UNKNOWN_STATE = 7           # message_state
 
 OUTCOMES = bytes([0, 0, DELIVERED, EXPIRED, UNDELIVERED, UNDELIVERED, 0, 0, REJECTED, UNDELIVERED])
 
@@ -227,21 +147,23 @@ cdef class Book:
 
     def set_dialect(
         self, int carrier, *, int response_base=0, int receipt_base=0, int tlv_base=0, int flags=0,
-        bytes outcomes=OUTCOMES, dict words=None, bint own_words=False, bint receipts=True,
+        bytes outcomes=None, dict words=None, bint own_words=False, bint receipts=True,
     ):
         """Say how a carrier writes ids and states; before anything of it comes, also before `load`.
 
         The bases are 0, 10 or 16, `flags` as in receipt_scan.pxd. `outcomes`: an octet for each message_state, the
-        outcome that it is or 0 where it is not final. `words`: message_state by the words of stat, in capitals;
+        outcome that it is or 0 where it is not final; None: OUTCOMES. `words`: message_state by the words of stat, in capitals;
         `own_words`: they stand before those of the standard. `receipts`: they are asked for. ValueError: any other.
         """
         cdef Carrier* its
         cdef int state
         if any(base not in (0, 10, 16) for base in (response_base, receipt_base, tlv_base)) or not 0 <= flags <= 3:
             raise ValueError("a base is 0, 10 or 16, flags are 0 to 3")
-        if outcomes is None or PyBytes_GET_SIZE(outcomes) != STATES or any(outcome > OUTCOME_MAX for outcome in outcomes):
+        if outcomes is None:
+            outcomes = OUTCOMES
+        if PyBytes_GET_SIZE(outcomes) != STATES or any(outcome > OUTCOME_MAX for outcome in outcomes):
             raise ValueError(f"outcomes are {STATES} octets, each 0 to {OUTCOME_MAX}")
-        its = self.carrier_of(carrier)
+        its = carrier_of(self, carrier)
         its.response_base, its.receipt_base, its.tlv_base, its.flags = response_base, receipt_base, tlv_base, flags
         its.own_words, its.receipts = own_words, receipts
         for state in range(STATES):
@@ -260,9 +182,9 @@ cdef class Book:
         cdef Work* work
         cdef list claimed = []
         cdef uint8_t[2] tail
-        self.check(carrier)
+        check(self, carrier)
         for each in submissions:
-            work = self.touch(each.n, each.segment, each.segments, carrier)
+            work = touch(self, each.n, each.segment, each.segments, carrier)
             if work == NULL:
                 continue
             each.attempts += 1
@@ -270,7 +192,7 @@ cdef class Book:
             each.carrier = carrier
             set_work(work, CLAIMED, carrier, each.attempts, 0, 0)
             tail[0], tail[1] = each.segments, each.traffic_class
-            self.put(CLAIMED, each.segment, carrier, each.attempts, each.n, at_ms, tail, 2)
+            put(self, CLAIMED, each.segment, carrier, each.attempts, each.n, at_ms, tail, 2)
             claimed.append(each)
         return claimed
 
@@ -282,30 +204,34 @@ cdef class Book:
         refused: [(submission, command_status, message_id)] to be decided upon. finished: [(n, outcome, reason)],
         where no receipt can come or it was here already. ValueError: lists of unequal length.
         """
-        cdef Py_ssize_t index
+        cdef Py_ssize_t first, index, count = len(submissions)
         cdef Submission each
-        cdef Work* work
         cdef uint32_t status
+        cdef Work* work
         cdef list refused = [], finished = []
-        if not len(submissions) == len(statuses) == len(message_ids):
+        cdef Key[BATCH] keys
+        if not len(statuses) == len(message_ids) == count:
             raise ValueError("as many statuses and message_ids as submissions")
-        self.check(carrier)
+        check(self, carrier)
         self.finished = finished
-        for index in range(len(submissions)):
-            each = submissions[index]
-            status = statuses[index]
-            if status == 0:
-                self.accept(
-                    each.n, each.segment, each.segments, each.traffic_class, carrier, at_ms, message_ids[index], False)
-                continue
-            each.claimed = False
-            self.put(REFUSED, each.segment, carrier, status, each.n, at_ms, NULL, 0)
-            work = self.work_of(each.n, each.segment)
-            if work != NULL:
-                set_work(work, REFUSED, carrier, each.attempts, 0, status)
-                refused.append((each, status, message_ids[index]))
+        for first in range(0, count, BATCH):
+            for index in range(first, min(first + BATCH, count)):
+                key_of_response(self, &keys[index - first], carrier, message_ids[index])
+                prefetch(head_of(&self.ids, keys[index - first].low))
+            for index in range(first, min(first + BATCH, count)):
+                each = submissions[index]
+                status = statuses[index]
+                if status == 0:
+                    accept(self, each, carrier, at_ms, message_ids[index], &keys[index - first], False)
+                    continue
+                each.claimed = False
+                put(self, REFUSED, each.segment, carrier, status, each.n, at_ms, NULL, 0)
+                work = work_of(self, each.n, each.segment)
+                if work != NULL:
+                    set_work(work, REFUSED, carrier, each.attempts, 0, status)
+                    refused.append((each, status, message_ids[index]))
         self.finished = None
-        self.forget()
+        forget(self)
         return refused, finished
 
     def unanswered(self, list submissions not None, int carrier, int64_t at_ms):
@@ -320,13 +246,13 @@ cdef class Book:
         cdef Submission each
         cdef Work* work
         cdef list still = []
-        self.check(carrier)
+        check(self, carrier)
         for each in submissions:
             each.claimed = False
             if kind == UNSENT and each.attempts:
                 each.attempts -= 1
-            self.put(kind, each.segment, carrier, each.attempts if kind == UNSENT else 0, each.n, at_ms, NULL, 0)
-            work = self.work_of(each.n, each.segment)
+            put(self, kind, each.segment, carrier, each.attempts if kind == UNSENT else 0, each.n, at_ms, NULL, 0)
+            work = work_of(self, each.n, each.segment)
             if work != NULL:
                 set_work(work, kind, carrier, each.attempts, 0, 0)
                 still.append(each)
@@ -334,353 +260,126 @@ cdef class Book:
 
     def retry(self, Submission submission not None, int64_t due_ms, int64_t at_ms):
         """It will be claimed again, not before `due_ms`. Return whether that is still of use."""
-        cdef Work* work = self.work_of(submission.n, submission.segment)
-        self.check(submission.carrier)
+        cdef Work* work = work_of(self, submission.n, submission.segment)
+        check(self, submission.carrier)
         if work == NULL:
             return False
         set_work(work, RETRY, submission.carrier, submission.attempts, due_ms, 0)
-        self.put(
-            RETRY, submission.segment, submission.carrier, 0, submission.n, at_ms, <const uint8_t*>&due_ms, sizeof(due_ms))
+        put(
+            self, RETRY, submission.segment, submission.carrier, 0, submission.n, at_ms, <const uint8_t*>&due_ms, sizeof(due_ms))
         return True
 
     def reroute(self, Submission submission not None, int carrier, int64_t at_ms):
         """Its message goes to another carrier from now on, with all segments that are not submitted."""
         cdef uint8_t[2] tail
-        self.check(carrier)
+        check(self, carrier)
         if state_of(&self.numbers, submission.n) == ENDED:
             return
         tail[0], tail[1] = submission.segments, submission.traffic_class
-        self.put(REROUTED, WHOLE, carrier, 0, submission.n, at_ms, tail, 2)
-        self.move(submission.n, submission.segments, carrier)
-
-    cdef int move(self, uint64_t n, int segments, int carrier) except -1:
-        cdef int segment
-        cdef Work* work
-        self.touch(n, 0, segments, carrier)
-        for segment in range(segments):
-            work = self.work_of(n, segment)
-            if work != NULL:
-                set_work(work, REROUTED, carrier, work.attempts, 0, 0)
-        return 0
+        put(self, REROUTED, WHOLE, carrier, 0, submission.n, at_ms, tail, 2)
+        move_work(self, submission.n, submission.segments, carrier)
 
     def late(self, Submission submission not None, uint32_t status, bytes message_id, int carrier, int64_t at_ms):
         """An answer came after UNANSWERED. Return whether the carrier has the segment: then it is not sent again.
 
         A refusal says nothing that was not decided upon already.
         """
-        cdef uint64_t n = submission.n
-        self.check(carrier)
-        if status or self.has_ended(n, submission.segment):
-            return False
-        self.accept(
-            n, submission.segment, submission.segments, submission.traffic_class, carrier, at_ms, message_id, True)
-        self.forget()
-        return True
-
-    cdef int accept(
-        self, uint64_t n, int segment, int segments, int traffic_class, int carrier, int64_t at_ms, bytes message_id,
-        bint late,
-    ) except -1:
-        """ESME_ROK: the segment awaits its receipt, if one can come."""
-        cdef const uint8_t* id = NULL
-        cdef Py_ssize_t length = 0
-        if message_id is not None and PyBytes_GET_SIZE(message_id) <= ID_MAX:
-            id = <const uint8_t*>PyBytes_AS_STRING(message_id)
-            length = PyBytes_GET_SIZE(message_id)
-        self.put(
-            SUBMITTED, segment, carrier, late * LATE_CODE | segments << 8 | traffic_class, n, at_ms, id, length)
-        return self.await_receipt(n, segment, segments, traffic_class, carrier, at_ms, id, length, late)
-
-    cdef int await_receipt(
-        self, uint64_t n, int segment, int segments, int traffic_class, int carrier, int64_t at_ms, const uint8_t* id,
-        Py_ssize_t length, bint late,
-    ) except -1:
-        cdef Carrier* its = &self.carriers[carrier]
-        cdef uint32_t row = find_row(&self.works, n << 8 | segment)
-        cdef Work* work = <Work*>row_at(&self.works, row) if row else NULL
-        cdef Fold* fold = self.fold_of(n)
-        cdef bint second = work == NULL or (late and work.state == CLAIMED)
-        cdef Id* awaiting
         cdef Key key
-        if second and fold == NULL and state_of(&self.numbers, n) != ENDED:
-            fold = self.make_fold(n, segments)  # two ids for one segment: its message is folded like one of several
-        if row:
-            remove_row(&self.works, row)
-        if not its.receipts or not self.make_key(&key, carrier, id, length, its.response_base):
-            if not self.has_ended(n, segment):
-                self.end(n, segment, UNKNOWN, NO_SMSC_MESSAGE_ID if its.receipts else NO_RECEIPT_ASKED, carrier, at_ms)
-            return 0
-        if self.recovering and self.id_row_of(&key, n, segment):
-            return 0
-        row = insert_row(&self.ids, key.low)
-        if row == 0:
-            raise MemoryError
-        awaiting = id_at(self, row)
-        awaiting.high, awaiting.n, awaiting.at_ms = key.high, n, at_ms
-        awaiting.carrier, awaiting.segment = carrier, segment
-        awaiting.flags = AWAITING | traffic_class << CLASS_SHIFT | (SHARED if second or fold != NULL or segments > 1 else 0)
-        append_to(&self.ids, &its.awaiting, row)
-        its.classes[traffic_class] += 1
-        if self.recovering:
-            self.aim(n, segment, row)
-        return self.unpark(&key, row)
+        check(self, carrier)
+        if status or has_ended(self, submission.n, submission.segment):
+            return False
+        key_of_response(self, &key, carrier, message_id)
+        accept(self, submission, carrier, at_ms, message_id, &key, True)
+        forget(self)
+        return True
 
     # ---- in: receipts ----
 
     def receipted(self, list incoming not None, int carrier, int64_t at_ms):
         """Take deliver_sm. Return those that are no receipts, or cannot be read here: Python decides, see `settle`."""
+        cdef Py_ssize_t first, index, count = len(incoming)
         cdef Incoming each
         cdef list others = []
-        self.check(carrier)
-        for each in incoming:
-            if not self.receipt(&each.fields, carrier, at_ms):
-                others.append(each)
-        self.forget()
+        cdef Receipt[BATCH] receipts
+        cdef Key[BATCH] keys
+        cdef const Id* id
+        check(self, carrier)
+        for first in range(0, count, BATCH):
+            for index in range(first, min(first + BATCH, count)):
+                each = incoming[index]
+                read_incoming(self, each, carrier, &receipts[index - first], &keys[index - first])
+                prefetch(head_of(&self.ids, keys[index - first].low))
+            for index in range(first, min(first + BATCH, count)):
+                prefetch(id_at(self, head_of(&self.ids, keys[index - first].low)[0]))
+            for index in range(first, min(first + BATCH, count)):
+                id = id_at(self, head_of(&self.ids, keys[index - first].low)[0])
+                prefetch(id_at(self, id.newer if id.key == keys[index - first].low else id.chain))
+            for index in range(first, min(first + BATCH, count)):
+                if keys[index - first].length == 0 or not book_receipt(
+                    self, carrier, &receipts[index - first], &keys[index - first], at_ms
+                ):
+                    others.append(incoming[index])
+        forget(self)
         return others
 
     def settle(self, int carrier, bytes key not None, int message_state, bytes err not None, int64_t at_ms, bint intermediate=False):
         """Take a receipt that Python has read; `key` is its id's, see dispatcher.smpp.dialect. Return whether it
         matched; else it is parked. ValueError: a message_state over 9, a key that is empty, over 128 octets or holds NUL."""
         cdef Key its
-        self.check(carrier)
+        check(self, carrier)
         if not 0 <= message_state < STATES:
             raise ValueError(f"message_state is 0 to {STATES - 1}, not {message_state}")
-        self.make_key_of(&its, carrier, key)
-        matched = self.take_receipt(
-            &its, carrier, message_state | intermediate * INTERMEDIATE_CODE, <const uint8_t*>PyBytes_AS_STRING(err),
+        take_key(self, &its, carrier, key)
+        matched = take_receipt(
+            self, &its, carrier, message_state | intermediate * INTERMEDIATE_CODE, <const uint8_t*>PyBytes_AS_STRING(err),
             PyBytes_GET_SIZE(err) if PyBytes_GET_SIZE(err) <= ERR_MAX else 0, at_ms, True)
-        self.forget()
+        forget(self)
         return matched
 
     def knows(self, int carrier, bytes key not None):
         """Whether a receipt with this key would match."""
+        cdef int awaiting = 0
         cdef Key its
-        self.carrier_of(carrier)
-        self.make_key_of(&its, carrier, key)
-        return self.best_of(&its) != 0
-
-    cdef bint receipt(self, const Deliver* pdu, int carrier, int64_t at_ms) except -1:
-        """Read a deliver_sm as dispatcher.smpp.receipt_text does; False: Python decides."""
-        cdef Carrier* its = &self.carriers[carrier]
-        cdef Octets id = pdu.receipted_message_id, err = pdu.network_error_code
-        cdef const uint8_t* text = pdu.short_message.at
-        cdef bint intermediate = pdu.esm_class & INTERMEDIATE, from_tlv, sure
-        cdef int state = -1
-        cdef bint mapped = True
-        cdef Scan scan
-        cdef Key key
-        strip(&id)
-        from_tlv = id.length > 0
-        sure = intermediate or pdu.esm_class & DELIVERY_RECEIPT or (
-            pdu.receipted_message_id.length >= 0 and pdu.message_state >= 0)
-        scan.at[FIELD_ID] = scan.at[FIELD_ERR] = -1
-        scan.state = STATE_ABSENT
-        if pdu.short_message.length > 0:
-            scan_receipt(<const char*>text, <int32_t>min(pdu.short_message.length, TEXT_MAX), &scan)
-        if not sure and (scan.at[FIELD_ID] < 0 or scan.state == STATE_ABSENT):
-            return False
-        if not from_tlv:
-            if scan.at[FIELD_ID] < 0:
-                return False
-            id.at, id.length = text + scan.at[FIELD_ID], scan.size[FIELD_ID]
-        if 0 <= pdu.message_state < STATES:
-            state = <int>pdu.message_state
-        elif scan.state == STATE_OTHER or (scan.state >= 0 and its.own_words):
-            state = self.state_of_word(carrier, text + scan.at[FIELD_STAT], scan.size[FIELD_STAT])
-            mapped = state >= 0
-        elif scan.state >= 0:
-            state = scan.state
-        elif pdu.message_state >= 0:
-            mapped = False
-        else:
-            return False
-        if not mapped:
-            state = UNKNOWN_STATE
-        if err.length <= 0 and scan.at[FIELD_ERR] >= 0:
-            err.at, err.length = text + scan.at[FIELD_ERR], scan.size[FIELD_ERR]
-        if err.length < 0 or err.length > ERR_MAX:
-            err.length = 0
-        if not self.make_key(&key, carrier, id.at, id.length, its.tlv_base if from_tlv else its.receipt_base):
-            return False
-        if not self.take_receipt(
-            &key, carrier, state | (INTERMEDIATE_CODE if intermediate else 0), err.at, err.length, at_ms, sure
-        ) and not sure:
-            return False
-        if not mapped:
-            self.unmapped += 1
-        return True
-
-    cdef int state_of_word(self, int carrier, const uint8_t* stat, Py_ssize_t length) except -2:
-        """The message_state of a word by the dialect; -1: it has none."""
-        words = self.words[carrier]
-        if words is None:
-            return -1
-        state = words.get(PyBytes_FromStringAndSize(<const char*>stat, length).upper())
-        return -1 if state is None or not 0 <= state < STATES else state
-
-    cdef bint take_receipt(
-        self, Key* key, int carrier, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms, bint park
-    ) except -1:
-        """Apply it to the segment that its id stands for, and say so; or else park it."""
-        cdef uint32_t row = self.best_of(key)
-        if row:
-            self.matched += 1
-            self.apply(row, code, err, err_octets, at_ms)
-            return True
-        if park:
-            self.park(key, carrier, code, err, err_octets, at_ms)
-        return False
-
-    cdef int apply(self, uint32_t row, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms) except -1:
-        """A receipt about a row of ids that awaits one, or had one."""
-        cdef Id* id = id_at(self, row)
-        cdef bint first = id.flags & PLACE == AWAITING
-        cdef int outcome = 0, known = id.flags >> OUTCOME_SHIFT & 7
-        cdef uint64_t n = id.n
-        if not code & INTERMEDIATE_CODE:
-            outcome = self.carriers[id.carrier].outcomes[code & 0xFF]
-        if not first and not wins(outcome, known):
-            if outcome == 0 or outcome == known:
-                self.duplicate += 1
-            else:
-                self.overruled += 1
-            return 0
-        self.put(RECEIPTED, id.segment, id.carrier, code, n, at_ms, err, err_octets)
-        if outcome == 0:
-            return 0
-        self.settle_row(row, outcome)
-        if self.fold_of(n) != NULL or state_of(&self.numbers, n) != ENDED:
-            self.end(n, id.segment, outcome, BY_RECEIPT, id.carrier, at_ms)
-        elif not id.flags & SHARED and wins(outcome, UNKNOWN if first else known):
-            self.correct(n, outcome, BY_RECEIPT, id.carrier, at_ms)  # awaiting, and ended: for want of a receipt
-        return 0
-
-    cdef int settle_row(self, uint32_t row, int outcome) except -1:
-        """It has its final receipt, or will wait for none."""
-        cdef Id* id = id_at(self, row)
-        cdef Carrier* its = &self.carriers[id.carrier]
-        if id.flags & PLACE == AWAITING:
-            take_from(&self.ids, &its.awaiting, row)
-            its.classes[id.flags >> CLASS_SHIFT & 3] -= 1
-            append_to(&self.ids, &self.settled, row)
-        id.flags = id.flags & (SHARED | 3 << CLASS_SHIFT) | SETTLED | outcome << OUTCOME_SHIFT
-        return 0
+        carrier_of(self, carrier)
+        take_key(self, &its, carrier, key)
+        return best_of(self, &its, &awaiting) != 0
 
     # ---- receipts that came first ----
 
-    cdef int park(
-        self, Key* key, int carrier, uint32_t code, const uint8_t* err, Py_ssize_t err_octets, int64_t at_ms
-    ) except -1:
-        cdef uint8_t[ID_MAX + 1 + ERR_MAX] tail
-        cdef Py_ssize_t octets = key.length
-        cdef uint32_t row = find_row(&self.ids, key.low)
-        cdef Id* early
-        while row:
-            early = id_at(self, row)
-            if early.flags & PLACE == EARLY and early.high == key.high and code_of(early) == code:
-                self.duplicate += 1
-                return 0
-            row = next_row(&self.ids, row)
-        if self.early.count >= self.parked_max and not self.recovering:
-            self.give_up(self.early.oldest, at_ms)
-        memcpy(tail, key.octets + 2, octets)
-        if err_octets:
-            tail[octets] = 0
-            memcpy(tail + octets + 1, err, err_octets)
-            octets += 1 + err_octets
-        kept = PyBytes_FromStringAndSize(<const char*>tail, octets)
-        row = insert_row(&self.ids, key.low)
-        if row == 0:
-            raise MemoryError
-        early = id_at(self, row)
-        early.high, early.at_ms, early.carrier, early.segment = key.high, at_ms, carrier, code & 0xFF
-        early.flags = EARLY | (SHARED if code & INTERMEDIATE_CODE else 0)
-        early.n = <uint64_t><PyObject*>kept
-        Py_INCREF(kept)
-        append_to(&self.ids, &self.early, row)
-        self.unmatched += 1
-        self.put(PARKED, WHOLE, carrier, code, 0, at_ms, tail, octets)
-        return 0
-
-    cdef int unpark(self, Key* key, uint32_t row) except -1:
-        """Apply what was parked for the id of `row`, in the order of arrival."""
-        cdef uint32_t each, oldest = 1
-        cdef Id* early
-        cdef const uint8_t* err
-        cdef Py_ssize_t octets
-        cdef uint32_t code
-        cdef int64_t came_ms
-        while self.early.count and oldest:
-            oldest, each = 0, find_row(&self.ids, key.low)
-            while each:
-                early = id_at(self, each)
-                if early.flags & PLACE == EARLY and early.high == key.high and (
-                    oldest == 0 or (early.at_ms, code_of(early)) < (id_at(self, oldest).at_ms, code_of(id_at(self, oldest)))
-                ):
-                    oldest = each
-                each = next_row(&self.ids, each)
-            if oldest:
-                early = id_at(self, oldest)
-                code, came_ms = code_of(early), early.at_ms
-                kept = <bytes><PyObject*>early.n
-                self.drop_early(oldest)
-                if self.recovering:  # RECEIPTED follows
-                    continue
-                err = <const uint8_t*>PyBytes_AS_STRING(kept) + key.length
-                octets = PyBytes_GET_SIZE(kept) - key.length
-                self.matched += 1
-                self.apply(row, code, err + 1, octets - 1 if octets else 0, came_ms)
-        return 0
 
     def orphan(self, int64_t parked_before_ms, int64_t now_ms, int budget):
         """Give up what was parked before a time and matched nothing, at most `budget` of it; return how many."""
         cdef int given_up = 0
-        self.check(0)
+        check(self, 0)
         while self.early.oldest and given_up < budget and id_at(self, self.early.oldest).at_ms < parked_before_ms:
-            self.give_up(self.early.oldest, now_ms)
+            give_up(self, self.early.oldest, now_ms)
             given_up += 1
         return given_up
-
-    cdef int give_up(self, uint32_t row, int64_t at_ms) except -1:
-        cdef Id* early = id_at(self, row)
-        tail = <bytes><PyObject*>early.n
-        self.put(
-            ORPHANED, WHOLE, early.carrier, code_of(early), 0, at_ms, <const uint8_t*>PyBytes_AS_STRING(tail),
-            PyBytes_GET_SIZE(tail))
-        self.orphaned += 1
-        return self.drop_early(row)
-
-    cdef int drop_early(self, uint32_t row) except -1:
-        tail = <object><PyObject*>id_at(self, row).n
-        take_from(&self.ids, &self.early, row)
-        remove_row(&self.ids, row)
-        Py_DECREF(tail)
-        return 0
 
     # ---- ends ----
 
     def finish(self, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms):
         """End a whole message, whatever its segments do; False: it had ended."""
-        self.check(carrier)
+        check(self, carrier)
         check_end(outcome, reason)
         if not 1 <= n < N_MAX:
             raise ValueError(f"n is 1 to 2 ** 40 - 1, not {n}")
         if state_of(&self.numbers, n) == ENDED:
             return False
-        self.put(FINISHED, WHOLE, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
-        self.close(n, outcome, reason)
-        self.forget()
+        put(self, FINISHED, WHOLE, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
+        close_message(self, n, outcome, reason)
+        forget(self)
         return True
 
     def fail(self, Submission submission not None, int outcome, int reason, int64_t at_ms):
         """End one segment that will not be sent again; return whether that ended its message. Nothing happens
         where it has ended, or was submitted after all."""
-        self.check(submission.carrier)
+        check(self, submission.carrier)
         check_end(outcome, reason)
-        if self.touch(submission.n, submission.segment, submission.segments, submission.carrier) == NULL:
+        if touch(self, submission.n, submission.segment, submission.segments, submission.carrier) == NULL:
             return False
-        self.end_unreceipted(submission.n, submission.segment, outcome, reason, submission.carrier, at_ms)
-        self.forget()
+        end_unreceipted(self, submission.n, submission.segment, outcome, reason, submission.carrier, at_ms)
+        forget(self)
         return state_of(&self.numbers, submission.n) == ENDED
 
     def expire(self, int carrier, int64_t submitted_before_ms, int64_t now_ms, int budget):
@@ -689,279 +388,18 @@ cdef class Book:
         cdef int expired = 0
         cdef uint32_t row
         cdef Id* id
-        self.check(carrier)
+        check(self, carrier)
         while expired < budget:
             row = self.carriers[carrier].awaiting.oldest
             if row == 0 or id_at(self, row).at_ms >= submitted_before_ms:
                 break
             id = id_at(self, row)
-            self.settle_row(row, UNKNOWN)
-            if not self.has_ended(id.n, id.segment):
-                self.end_unreceipted(id.n, id.segment, UNKNOWN, NO_RECEIPT, carrier, now_ms)
+            settle_row(self, row, UNKNOWN)
+            if not has_ended(self, id.n, id.segment):
+                end_unreceipted(self, id.n, id.segment, UNKNOWN, NO_RECEIPT, carrier, now_ms)
             expired += 1
-        self.forget()
+        forget(self)
         return expired
-
-    cdef int end_unreceipted(self, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms) except -1:
-        if self.fold_of(n) != NULL:
-            self.put(FAILED, segment, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
-        return self.end(n, segment, outcome, reason, carrier, at_ms)
-
-    cdef int end(self, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms) except -1:
-        """One segment ends, or is found to have ended otherwise; its message, if it was the last."""
-        cdef Fold* fold = self.fold_of(n)
-        cdef uint8_t* ends
-        cdef uint8_t before, worst
-        if fold == NULL:
-            return self.finish_message(n, outcome, reason, carrier, at_ms)
-        self.check_segment(fold, segment)
-        ends = ends_of(fold)
-        if ends[segment] == 0:
-            ends[segment] = reason << 4 | outcome
-            fold.remaining -= 1
-            self.drop_work(n, segment)
-            if fold.remaining == 0:
-                worst = worst_of(fold)
-                self.finish_message(n, worst & 15, worst >> 4, carrier, at_ms)
-        elif wins(outcome, ends[segment] & 15):
-            before = worst_of(fold)
-            ends[segment] = reason << 4 | outcome
-            worst = worst_of(fold)
-            if fold.remaining == 0 and worst & 15 != before & 15:
-                self.correct(n, worst & 15, worst >> 4, carrier, at_ms)
-        elif outcome == ends[segment] & 15:
-            self.duplicate += 1
-        else:
-            self.overruled += 1
-        return 0
-
-    cdef int finish_message(self, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms) except -1:
-        if self.recovering:  # FINISHED follows
-            return 0
-        self.put(FINISHED, WHOLE, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
-        if self.finished is not None:
-            self.finished.append((n, outcome, reason))
-        return self.close(n, outcome, reason)
-
-    cdef int correct(self, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms) except -1:
-        self.corrected += 1
-        return self.put(CORRECTED, WHOLE, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
-
-    cdef int close(self, uint64_t n, int outcome, int reason) except -1:
-        """The message has ended: no work is left of it, and whatever segment was open ended with it."""
-        cdef uint32_t row = find_row(&self.folds, n)
-        cdef Fold* fold
-        cdef uint8_t* ends
-        cdef int segment
-        if not end_number(&self.numbers, n):
-            raise MemoryError
-        if row == 0:
-            return self.drop_work(n, 0)
-        fold = <Fold*>row_at(&self.folds, row)
-        ends = ends_of(fold)
-        for segment in range(fold.segments):
-            if ends[segment] == 0:
-                ends[segment] = reason << 4 | outcome
-            self.drop_work(n, segment)
-        fold.remaining = 0
-        append_to(&self.folds, &self.closed, row)
-        return 0
-
-    cdef int forget(self) except -1:
-        """Of what has ended, the oldest beyond `settled_max`."""
-        cdef uint32_t row
-        cdef Fold* fold
-        while self.settled.count > self.settled_max:
-            row = self.settled.oldest
-            if self.recovering:
-                self.lose_aim(row)
-            take_from(&self.ids, &self.settled, row)
-            remove_row(&self.ids, row)
-        while self.closed.count > self.settled_max:
-            row = self.closed.oldest
-            fold = <Fold*>row_at(&self.folds, row)
-            if fold.segments > ENDS:
-                free(ends_of(fold))
-            take_from(&self.folds, &self.closed, row)
-            remove_row(&self.folds, row)
-        return 0
-
-    # ---- where things are ----
-
-    cdef Work* touch(self, uint64_t n, int segment, int segments, int carrier) except? NULL:
-        """The work of a segment, made with those of its siblings if the message is new; NULL: it needs none."""
-        cdef int each
-        cdef Fold* fold
-        if state_of(&self.numbers, n) == UNTOUCHED:
-            if not touch_number(&self.numbers, n):
-                raise MemoryError
-            fold = self.fold_of(n)
-            if segments > 1 and fold == NULL:
-                fold = self.make_fold(n, segments)
-            for each in range(segments):
-                if (fold == NULL or ends_of(fold)[each] == 0) and self.work_of(n, each) == NULL:
-                    self.make_work(n, each, carrier)
-        return self.work_of(n, segment)
-
-    cdef int make_work(self, uint64_t n, int segment, int carrier) except -1:
-        cdef uint32_t row = insert_row(&self.works, n << 8 | segment)
-        if row == 0:
-            raise MemoryError
-        (<Work*>row_at(&self.works, row)).carrier = carrier
-        return 0
-
-    cdef Work* work_of(self, uint64_t n, int segment) noexcept:
-        cdef uint32_t row = find_row(&self.works, n << 8 | segment)
-        return <Work*>row_at(&self.works, row) if row else NULL
-
-    cdef int drop_work(self, uint64_t n, int segment) noexcept:
-        cdef uint32_t row = find_row(&self.works, n << 8 | segment)
-        if row:
-            remove_row(&self.works, row)
-        return 0
-
-    cdef Fold* make_fold(self, uint64_t n, int segments) except NULL:
-        cdef uint32_t row = insert_row(&self.folds, n)
-        cdef Fold* fold
-        cdef uint8_t* ends
-        if row == 0:
-            raise MemoryError
-        fold = <Fold*>row_at(&self.folds, row)
-        if segments > ENDS:
-            ends = <uint8_t*>calloc(segments, 1)
-            if ends == NULL:
-                remove_row(&self.folds, row)
-                raise MemoryError
-            memcpy(fold.ends, &ends, sizeof(ends))
-        fold.segments = fold.remaining = segments
-        return fold
-
-    cdef Fold* fold_of(self, uint64_t n) noexcept:
-        cdef uint32_t row = find_row(&self.folds, n) if self.folds.count else 0
-        return <Fold*>row_at(&self.folds, row) if row else NULL
-
-    cdef bint has_ended(self, uint64_t n, int segment) except -1:
-        cdef Fold* fold = self.fold_of(n)
-        if fold == NULL:
-            return state_of(&self.numbers, n) == ENDED
-        self.check_segment(fold, segment)
-        return ends_of(fold)[segment] != 0
-
-    cdef int check_segment(self, const Fold* fold, int segment) except -1:
-        if segment >= fold.segments:
-            raise ValueError(f"segment {segment} of message {fold.key}, which has {fold.segments}")
-        return 0
-
-    cdef uint32_t best_of(self, const Key* key) noexcept:
-        """Of the segments that an id stands for, the newest that awaits a receipt, or else the newest; 0: none."""
-        cdef uint32_t row = find_row(&self.ids, key.low), best = 0
-        cdef int awaiting = 0
-        cdef Id* id
-        while row:
-            id = id_at(self, row)
-            if id.high == key.high and id.flags & PLACE != EARLY:
-                awaiting += id.flags & PLACE == AWAITING
-                if best == 0 or is_better(id, id_at(self, best)):
-                    best = row
-            row = next_row(&self.ids, row)
-        self.ambiguous += awaiting > 1
-        return best
-
-    cdef uint32_t id_row_of(self, const Key* key, uint64_t n, int segment) noexcept:
-        """The row in which this id stands for this segment; 0: none."""
-        cdef uint32_t row = find_row(&self.ids, key.low)
-        cdef Id* id
-        while row:
-            id = id_at(self, row)
-            if id.high == key.high and id.flags & PLACE != EARLY and id.n == n and id.segment == segment:
-                break
-            row = next_row(&self.ids, row)
-        return row
-
-    cdef int aim(self, uint64_t n, int segment, uint32_t row) except -1:
-        """While recovering, lead from a segment to its row of ids."""
-        cdef uint32_t aimed = insert_row(&self.targets, n << 8 | segment)
-        if aimed == 0:
-            raise MemoryError
-        (<Target*>row_at(&self.targets, aimed)).row = row
-        return 0
-
-    cdef int lose_aim(self, uint32_t row) noexcept:
-        cdef Id* id = id_at(self, row)
-        cdef uint32_t aimed = find_row(&self.targets, id.n << 8 | id.segment)
-        while aimed and (<Target*>row_at(&self.targets, aimed)).row != row:
-            aimed = next_row(&self.targets, aimed)
-        if aimed:
-            remove_row(&self.targets, aimed)
-        return 0
-
-    cdef bint make_key(self, Key* key, int carrier, const uint8_t* id, Py_ssize_t length, int base) noexcept:
-        """The key of an id as it came; False: it is no id."""
-        cdef char[KEY_MAX] digits
-        cdef int size
-        if length <= 0 or length > ID_MAX:
-            return False
-        size = id_key(<const char*>id, <int>length, base, self.carriers[carrier].flags, digits)
-        if size == 0:
-            return False
-        if size > 0:
-            self.fill_key(key, carrier, <const uint8_t*>digits, size)
-        else:
-            self.fill_key(key, carrier, id, length)  # over 64 octets: as it is, as dispatcher._ext.receipt.key does
-        return True
-
-    cdef int make_key_of(self, Key* key, int carrier, bytes text) except -1:
-        cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
-        if not 0 < length <= ID_MAX or memchr(PyBytes_AS_STRING(text), 0, length) != NULL:
-            raise ValueError(f"a key has 1 to {ID_MAX} octets, none of them NUL")
-        self.fill_key(key, carrier, <const uint8_t*>PyBytes_AS_STRING(text), length)
-        return 0
-
-    cdef void fill_key(self, Key* key, int carrier, const uint8_t* text, Py_ssize_t length) noexcept:
-        key.octets[0], key.octets[1] = carrier & 0xFF, carrier >> 8
-        memcpy(key.octets + 2, text, length)
-        key.length = length
-        siphash(&self.seed, key.octets, length + 2, &key.low, &key.high)
-        if key.low == 0:
-            key.low = 1         # 0 is a free row
-
-    cdef Carrier* carrier_of(self, int carrier) except NULL:
-        """What is known of a carrier; the default dialect, where nothing was said."""
-        cdef Carrier* carriers
-        cdef int each
-        if not 0 <= carrier < CARRIERS_MAX:
-            raise ValueError(f"carrier is 0 to {CARRIERS_MAX - 1}, not {carrier}")
-        if carrier >= self.carrier_count:
-            carriers = <Carrier*>realloc(self.carriers, (carrier + 1) * sizeof(Carrier))
-            if carriers == NULL:
-                raise MemoryError
-            self.carriers = carriers
-            memset(carriers + self.carrier_count, 0, (carrier + 1 - self.carrier_count) * sizeof(Carrier))
-            for each in range(self.carrier_count, carrier + 1):
-                carriers[each].receipts = True
-                memcpy(carriers[each].outcomes, PyBytes_AS_STRING(<bytes>OUTCOMES), STATES)
-                self.words.append(None)
-            self.carrier_count = carrier + 1
-        return &self.carriers[carrier]
-
-    cdef int check(self, int carrier) except -1:
-        if self.recovering:
-            raise RuntimeError("the book is being recovered: call recovered() first")
-        self.carrier_of(carrier)
-        return 0
-
-    cdef int put(
-        self, int kind, int segment, int carrier, uint32_t code, uint64_t n, int64_t at_ms, const uint8_t* tail,
-        Py_ssize_t tail_octets,
-    ) except -1:
-        cdef Head head
-        if self.recovering:
-            return 0
-        head.kind, head.segment, head.carrier, head.code, head.n, head.at_ms = kind, segment, carrier, code, n, at_ms
-        if not put_event(&self.events.outbox, &head, tail, tail_octets):
-            raise MemoryError
-        self.events.records += 1
-        return 0
 
     # ---- looking on ----
 
@@ -987,7 +425,7 @@ cdef class Book:
 
     def awaiting(self, int carrier):
         """Segments that await a receipt of a carrier, by traffic_class."""
-        cdef Carrier* its = self.carrier_of(carrier)
+        cdef Carrier* its = carrier_of(self, carrier)
         return its.classes[0], its.classes[1], its.classes[2], its.classes[3]
 
     def touched(self, uint64_t n):
@@ -1017,7 +455,7 @@ cdef class Book:
         found.sort()
         return found
 
-    # ---- restart: see recovery.pxi ----
+    # ---- restart: see book_recovery.pxi ----
 
     def dump(self):
         """Yield the book in pieces of at most 1 MiB. It may go on changing meanwhile: what happens from the first
@@ -1041,7 +479,7 @@ cdef class Book:
             raise MemoryError
         self.matched = self.duplicate = self.overruled = self.ambiguous = self.corrected = 0
         self.unmatched = self.orphaned = self.unmapped = 0
-        self.forget()
+        forget(self)
 
     def __repr__(self):
         return (f"<Book {self.outstanding} await a receipt, {self.works.count} on their way, {self.early.count} parked, "
@@ -1052,60 +490,9 @@ cdef inline Id* id_at(Book book, uint32_t row) noexcept:
     return <Id*>row_at(&book.ids, row)
 
 
-cdef inline bint wins(int outcome, int known) noexcept nogil:
-    """Whether a final receipt replaces what is known: delivered does, and whatever replaces not knowing."""
-    return outcome != 0 and outcome != known and (outcome == DELIVERED or known == UNKNOWN)
-
-
-cdef inline bint is_better(const Id* id, const Id* than) noexcept nogil:
-    cdef bint awaits = id.flags & PLACE == AWAITING, than_awaits = than.flags & PLACE == AWAITING
-    if awaits != than_awaits:
-        return awaits
-    if id.at_ms != than.at_ms:
-        return id.at_ms > than.at_ms
-    return id.n > than.n or (id.n == than.n and id.segment > than.segment)
-
-
-cdef inline uint32_t code_of(const Id* early) noexcept nogil:
-    return early.segment | (INTERMEDIATE_CODE if early.flags & SHARED else 0)
-
-
-cdef inline uint8_t* ends_of(Fold* fold) noexcept nogil:
-    cdef uint8_t* ends = fold.ends
-    if fold.segments > ENDS:
-        memcpy(&ends, fold.ends, sizeof(ends))
-    return ends
-
-
-cdef inline uint8_t worst_of(Fold* fold) noexcept nogil:
-    """The end of the message: that of the segment with the highest outcome, the first of these."""
-    cdef uint8_t* ends = ends_of(fold)
-    cdef uint8_t worst = 0
-    cdef int segment
-    for segment in range(fold.segments):
-        if ends[segment] & 15 > worst & 15:
-            worst = ends[segment]
-    return worst
-
-
-cdef inline void set_work(
-    Work* work, int state, int carrier, int attempts, int64_t due_ms, uint32_t command_status
-) noexcept nogil:
-    work.state, work.carrier, work.attempts = state, carrier, attempts
-    work.due_ms, work.command_status = due_ms, command_status
-
-
-cdef inline void strip(Octets* id) noexcept nogil:
-    """Blanks around it and NULs behind it are no part of an id."""
-    while id.length > 0 and (id.at[id.length - 1] == 0 or is_blank(id.at[id.length - 1])):
-        id.length -= 1
-    while id.length > 0 and is_blank(id.at[0]):
-        id.at += 1
-        id.length -= 1
-
-
 cdef inline uint64_t octets_of(const Table* table) noexcept nogil:
-    return BLOCK * (<uint64_t>table.block_count * table.row_octets + <uint64_t>table.head_blocks * sizeof(uint32_t))
+    return (
+        <uint64_t>table.block_count * ROWS * table.row_octets + <uint64_t>table.head_blocks * HEADS * sizeof(uint32_t))
 
 
 cdef int check_end(int outcome, int reason) except -1:
@@ -1114,4 +501,7 @@ cdef int check_end(int outcome, int reason) except -1:
     return 0
 
 
-include "recovery.pxi"
+include "book_places.pxi"
+include "book_receipts.pxi"
+include "book_ends.pxi"
+include "book_recovery.pxi"

@@ -109,7 +109,7 @@ cdef class Normaliser:
         if self.least <= count - code <= self.most and begins(digits, self.code):
             return self.international(number, digits, count, separated)
         if trunk and self.least <= count - trunk <= self.most and begins(digits, self.trunk):
-            if digits[0] == b"0" or self.is_mobile(digits[trunk]):
+            if self.is_mobile(digits[trunk]):
                 return joined(self.code, digits + trunk, count - trunk)
             return self.refuse(AMBIGUOUS)
         if self.bare and self.least <= count <= self.most and digits[0] != b"0":

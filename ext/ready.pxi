@@ -96,6 +96,17 @@ cdef class Ready:
             self.ring[(self.first + self.count) & self.mask] = <PyObject*>submission
             self.count += 1
 
+    @property
+    def lowest(self):
+        """The lowest n that stands here, 0 where nothing does. It looks at all."""
+        cdef Py_ssize_t at
+        cdef uint64_t n, lowest = 0
+        for at in range(self.count):
+            n = (<Submission>self.ring[(self.first + at) & self.mask]).n
+            if lowest == 0 or n < lowest:
+                lowest = n
+        return lowest
+
     def find(self, uint64_t n):
         """Return the segments of a message that stand here. It looks at all of them: for cancelling only."""
         cdef Py_ssize_t at

@@ -58,6 +58,10 @@ class Ready:
     def extend(self, submissions: list[Submission]) -> None:
         """Put these behind all others, in their own order."""
 
+    @property
+    def lowest(self) -> int:
+        """The lowest n that stands here, 0 where nothing does. It looks at all."""
+
     def find(self, n: int) -> list[Submission]:
         """Return the segments of a message that stand here. It looks at all of them: for cancelling only."""
 
@@ -68,7 +72,7 @@ class Ready:
         """Append up to `most` of the foremost that may still go to `out`; return how many."""
 
     def sweep(self, now_ms: int) -> int:
-        """Move all that were cancelled or are past their deadline, wherever they stand, to the dropped ones."""
+        """Drop all that were cancelled or are past their deadline, wherever they stand; return how many."""
 
     def take_dropped(self) -> list[Submission]:
         """Return those that `pull` and `sweep` left out since the last call, in the order they were met."""
@@ -134,7 +138,7 @@ class Book:
         receipt_base: int = 0,
         tlv_base: int = 0,
         flags: int = 0,
-        outcomes: bytes = ...,
+        outcomes: bytes | None = None,
         words: dict[bytes, int] | None = None,
         own_words: bool = False,
         receipts: bool = True,
@@ -152,7 +156,10 @@ class Book:
         carrier: int,
         at_ms: int,
     ) -> tuple[list[tuple[Submission, int, bytes | None]], list[tuple[int, int, int]]]:
-        """Take submit_sm_resp; return ([(submission, command_status, id)] refused, [(n, outcome, reason)] finished)."""
+        """Take submit_sm_resp; return (refused, finished).
+
+        refused: [(submission, command_status, message_id)]; finished: [(n, outcome, reason)].
+        """
 
     def unanswered(self, submissions: list[Submission], carrier: int, at_ms: int) -> list[Submission]:
         """No answer came in time, or the connection broke: return those that are still to be decided upon."""
@@ -169,7 +176,7 @@ class Book:
     def late(
         self, submission: Submission, status: int, message_id: bytes | None, carrier: int, at_ms: int
     ) -> bool:
-        """An answer came after UNANSWERED. Return whether the carrier has the segment: it is not sent again."""
+        """An answer came after UNANSWERED. Return whether the carrier has it: it is not sent again."""
 
     def receipted(self, incoming: list[Incoming], carrier: int, at_ms: int) -> list[Incoming]:
         """Take deliver_sm. Return those that are no receipts, or cannot be read here: Python decides."""
@@ -195,7 +202,7 @@ class Book:
         """End one segment that will not be sent again; return whether that ended its message."""
 
     def expire(self, carrier: int, submitted_before_ms: int, now_ms: int, budget: int) -> int:
-        """End what had no final receipt since a time, at most `budget` segments, oldest first; return how many."""
+        """End what has had no final receipt since a time, at most `budget` segments; return how many."""
 
     def orphan(self, parked_before_ms: int, now_ms: int, budget: int) -> int:
         """Give up what was parked before a time, at most `budget` of it; return how many."""
@@ -210,16 +217,19 @@ class Book:
         """Whether a message has its outcome."""
 
     def unsettled(self) -> list[tuple[int, int, int, int, int, int, int]]:
-        """What a restart must take up: [(n, segment, state, attempts, due_ms, carrier, command_status)], in order."""
+        """What a restart must take up.
+
+        [(n, segment, state, attempts, due_ms, carrier, command_status)], in order.
+        """
 
     def dump(self) -> Iterator[bytes]:
         """Yield the book in pieces of at most 1 MiB; it may go on changing meanwhile."""
 
     def load(self, pieces: Iterable[bytes]) -> None:
-        """Take what `dump` gave into a new book. StoreError: it is none; RuntimeError: the book is not new."""
+        """Take what `dump` gave into a new book. StoreError: it is none; RuntimeError: it is not new."""
 
     def replay(self, body: bytes) -> int:
-        """Apply a body of events as if the calls had been made, but write nothing; return how many they were."""
+        """Apply a body of events as if the calls had been made, write nothing; return how many."""
 
     def recovered(self) -> None:
         """End recovery: live calls follow."""

@@ -5,9 +5,10 @@ One turn of a lane (`_turn`), for every class, highest first:
 1. claim: waiting segments get a CLAIMED event; when it is committed they stand in `claimed`;
 2. pump: as many claimed ones as the windows, the bucket and the pool allow are submitted.
 
-Laws: nothing is written that is not claimed durably; what is written and not yet durably answered never exceeds the
-windows, so that a crash leaves no more than that in doubt; the TPS holds over all binds; no class waits behind a lower
-one, and a lower one gets `LOW_SHARE` of the turns where the windows are short (the bucket has its own shares).
+Laws: nothing is written that is not claimed durably; what is written and not yet durably answered never
+exceeds the windows, so that a crash leaves no more than that in doubt; the TPS holds over all binds; no class
+waits behind a lower one, and a lower one gets `LOW_SHARE` of the turns where the windows are short (the
+bucket has its own shares).
 
 A turn runs once per pass of the event loop, however often it was asked for.
 """
@@ -121,7 +122,7 @@ class Lane:
         return f"<Lane {self.name}{state}: {waiting} waiting, {self.unsettled} unsettled, {self.pool!r}>"
 
     def resize(self, account: Account, window_reserved: tuple[float, ...]) -> None:
-        """Take up the windows of an account. `window_reserved`: by class, the share no lower class may take."""
+        """Take up the windows of an account; `window_reserved`: by class, what no lower one may take."""
         self.window = account.window * (account.transceivers + account.transmitters)
         self._reserve = tuple(
             int(self.window * sum(window_reserved[:traffic_class]))
@@ -325,7 +326,7 @@ class Lane:
         self.look()
 
     def _sent_ns(self, count: int) -> int:
-        """Return about when the last of the next `count` answered ones was written: answers come in order mostly."""
+        """Return about when the last of the next `count` answered ones was written: mostly in order."""
         sent_ns = self._clock()
         while count > 0 and self._sent:
             oldest = self._sent[0]

@@ -1,13 +1,15 @@
 """The queue of one carrier and traffic class: what waits for capacity.
 
-Its head is in memory, in two rings: `waiting` for a claim, and `claimed` (a CLAIMED event is committed, so it may be
-written). Its tail stays in the journal, in a stream of its own, and is read in order when the head runs low. Numbers
-of messages grow along the stream: up to `loaded_n` it has been taken into memory, up to `tail_n` it was written.
+Its head is in memory, in two rings: `waiting` for a claim, and `claimed` (a CLAIMED event is committed, so it
+may be written). Its tail stays in the journal, in a stream of its own, and is read in order when the head
+runs low. Numbers of messages grow along the stream: up to `loaded_n` it has been taken into memory, up to
+`tail_n` it was written.
 
 All segments of a message stand together, in order, and are claimed together.
 """
 
 import heapq
+from collections import deque
 from typing import Final
 
 from dispatcher._ext.book import Ready, Submission
@@ -15,6 +17,8 @@ from dispatcher.model import Message
 
 LOAD_BELOW: Final = 0.5
 """Of `most`: the head is filled up again below it, long before it runs dry."""
+SLOT_MS: Final = 250
+"""Deadlines of a tail are known so exactly: with a tick and a read, one is noticed within a second."""
 
 
 class ClassQueue:
@@ -37,7 +41,8 @@ class ClassQueue:
         self.is_loading = False
         self.skip: set[int] = set()
         """Messages of the tail that have ended already: cancelled or expired where they lay."""
-        self._seconds: list[int] = []
+        self._arriving: deque[int] = deque()
+        self._slots: list[int] = []
         self._expiring: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
@@ -46,8 +51,8 @@ class ClassQueue:
     def __repr__(self) -> str:
         tail = f", tail {self.loaded_n}..{self.tail_n}" if self.is_behind else ""
         return (
-            f"<ClassQueue {self.traffic_class}: {len(self.waiting)} waiting, {self.claiming}+{len(self.claimed)} "
-            f"claimed{tail}>"
+            f"<ClassQueue {self.traffic_class}: {len(self.waiting)} waiting, "
+            f"{self.claiming}+{len(self.claimed)} claimed{tail}>"
         )
 
     @property
@@ -76,10 +81,21 @@ class ClassQueue:
         self.tail_n = messages[-1].n
         if straight:
             self.loaded_n = self.tail_n
+            self._arriving.append(messages[0].n)
         else:
             self.tail_count += len(messages)
             self.expires(messages[0].n, self.tail_n, min(message.deadline_ms for message in messages))
         return straight
+
+    def arrived(self) -> None:
+        """Note that the earliest commit that `expect` sent straight to the head has ended, well or not."""
+        self._arriving.popleft()
+
+    @property
+    def mark(self) -> int:
+        """Up to this number nothing waits here without an event that says so: a restart reads on from it."""
+        firsts = [self.loaded_n + 1, *list(self._arriving)[:1], self.waiting.lowest or self.loaded_n + 1]
+        return min(firsts) - 1
 
     # ---- the tail ----
 
@@ -95,19 +111,19 @@ class ClassQueue:
         return False
 
     def expires(self, first_n: int, last_n: int, deadline_ms: int) -> None:
-        """The first deadline of these messages of the tail is this. What falls into one second is one entry."""
-        second = deadline_ms // 1000 + 1
-        known = self._expiring.get(second)
+        """Note the first deadline of these messages of the tail. What falls into one slot is one entry."""
+        slot = deadline_ms // SLOT_MS + 1
+        known = self._expiring.get(slot)
         if known is None:
-            heapq.heappush(self._seconds, second)
-            self._expiring[second] = (first_n, last_n)
+            heapq.heappush(self._slots, slot)
+            self._expiring[slot] = (first_n, last_n)
         else:
-            self._expiring[second] = (min(first_n, known[0]), max(last_n, known[1]))
+            self._expiring[slot] = (min(first_n, known[0]), max(last_n, known[1]))
 
     def pop_expiring(self, now_ms: int) -> tuple[int, int] | None:
-        """Return (first_n, last_n) of messages among which a deadline has passed, once; None: there are none."""
-        while self._seconds and self._seconds[0] * 1000 <= now_ms:
-            span = self._expiring.pop(heapq.heappop(self._seconds))
+        """Return (first_n, last_n) of messages among which a deadline has passed, once; or None."""
+        while self._slots and self._slots[0] * SLOT_MS <= now_ms:
+            span = self._expiring.pop(heapq.heappop(self._slots))
             if span[1] > self.loaded_n:
                 return span
         return None
@@ -127,3 +143,23 @@ class ClassQueue:
     def take_into(self, batch: list[Submission], most: int, now_ms: int) -> None:
         """Take the foremost waiting segments, whole messages."""
         batch += self.take(most, now_ms)
+
+
+def submissions(messages: list[Message], frames: list[list[bytes]], carrier: int) -> list[Submission]:
+    """Return the segments of messages, in order; `frames` are those of each message."""
+    found = []
+    for message, its_frames in zip(messages, frames, strict=True):
+        for segment, frame in enumerate(its_frames):
+            found.append(
+                Submission(
+                    message,
+                    message.n,
+                    segment,
+                    len(its_frames),
+                    message.traffic_class,
+                    message.deadline_ms,
+                    frame,
+                    carrier,
+                )
+            )
+    return found

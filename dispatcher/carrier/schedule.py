@@ -1,8 +1,8 @@
 """What waits for time: send_after, retries, graces. (What waits for capacity stands in a queue.)
 
-A message that waits for time is a number here and nothing else: its record stays in the journal and is read again
-when the time has come. Entries are eight octets each, kept by the second in which they fall due; so a million that
-wait cost 8 MB, adding is O(1), and nothing is sorted but the seconds.
+A message that waits for time is a number here and nothing else: its record stays in the journal and is read
+again when the time has come. Entries are eight octets each, kept by the second in which they fall due; so a
+million that wait cost 8 MB, adding is O(1), and nothing is sorted but the seconds.
 """
 
 import heapq
@@ -73,7 +73,7 @@ class Schedule:
         return due
 
     def remove(self, n: int) -> int:
-        """Take out every entry of a message; return how many. It looks at all of them: for cancelling only."""
+        """Take out every entry of a message; return how many. It looks at all: for cancelling only."""
         before = self._size
         for second, entries in list(self._entries.items()):
             kept = array("q", [entry for entry in entries if entry >> 16 != n])

@@ -97,7 +97,7 @@ def _stored(folder: Path) -> tuple[dict[str, TrafficClass], dict[str, list[Outco
     classes: dict[str, TrafficClass] = {}
     outcomes: dict[str, list[Outcome]] = defaultdict(list)
     doubles = 0
-    for row in reader.message_rows(0):
+    for row in reader.newest(1 << 60, 0):
         for message in unpack_messages(row.body, row.count):
             token = keys[message.n] = message.text.rpartition(" ")[2]
             doubles += token in classes

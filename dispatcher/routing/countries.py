@@ -17,7 +17,8 @@ class National(NamedTuple):
     most: int
     """Digits of a national number, without the trunk prefix."""
     mobile: str
-    """First digits of mobile numbers. Where the trunk prefix is no 0, others could be another country's."""
+    """First digits of the numbers that are understood; empty: any, as where the trunk prefix is 0: no
+    international number begins so. Others could be another country's."""
     bare: bool
     """Whether national numbers are written without the trunk prefix too."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from dispatcher._ext.receipt import key, local_seconds
 from dispatcher.errors import ConfigError
@@ -141,17 +141,15 @@ class Dialect:
         return key(message_id, self._bases[0 if from_tlv and self.tlv_id == "response" else 1], self._flags)
 
     @property
-    def compiled(self) -> dict[str, Any]:
-        """What dispatcher._ext.book needs to read ids and words by itself: arguments of `Book.set_dialect`."""
-        response_base, receipt_base = self._bases
-        return {
-            "response_base": response_base,
-            "receipt_base": receipt_base,
-            "tlv_base": response_base if self.tlv_id == "response" else receipt_base,
-            "flags": self._flags,
-            "words": dict(self._words),
-            "own_words": bool(self.states),
-        }
+    def notation(self) -> tuple[int, int, int, int]:
+        """Bases of the ids in a response, in a receipt's text and in its TLV, and the flags of `key`."""
+        response, receipt = self._bases
+        return response, receipt, response if self.tlv_id == "response" else receipt, self._flags
+
+    @property
+    def words(self) -> Mapping[bytes, int]:
+        """Every word of ``stat`` that is understood, in capitals, and its message_state."""
+        return self._words
 
     def state_of(self, stat: bytes) -> int | None:
         """Return the message_state that a word of ``stat`` means, in any case; None: it is unmapped."""

@@ -15,18 +15,20 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import apsw
 
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Message
+from dispatcher.store import snapshot
 from dispatcher.store.checkpoint import Checkpointer
 from dispatcher.store.lock import Lock
 from dispatcher.store.metrics import Metrics
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import Row, StoredRow
-from dispatcher.store.schema import JOURNAL, open_checkpointer, open_writer
+from dispatcher.store.schema import JOURNAL, open_checkpointer, open_writer, settle
+from dispatcher.store.snapshot import Snapshot
 from dispatcher.store.space import RESERVE_OCTETS, Space
 from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
 
@@ -35,6 +37,9 @@ __all__ = ["Journal", "Row", "StoredRow"]
 LOW_OCTETS: Final = 1 << 30
 """Free octets below which marketing is refused: a minute of messages at full rate, texts, events and
 projection."""
+
+SLICE_PARTS: Final = 16
+"""Parts of an old snapshot that are deleted at a time: 4 MiB."""
 
 _T = TypeVar("_T")
 
@@ -57,7 +62,7 @@ class Journal:
         self.queue_octets = 0
         """Handed over, and not told to be done."""
         self.queue_appends = 0
-        self.events_seq = 0
+        self.last_seq = 0
         """Of the last committed row: whoever has read up to here has read all."""
         self._lock = lock
         self._connection = connection
@@ -66,13 +71,18 @@ class Journal:
         self._reader = self.reader()
         self._numbers = {kind: self._reader.numbers_of(kind) for kind in ("stream", "carrier")}
         self._names = {number: name for name, number in self._numbers["carrier"].items()}
-        self.events_seq = self._reader.bounds[1]
+        self.last_seq = self._reader.bounds[1]
         self._inode = (folder / JOURNAL).stat().st_ino
+        self.is_copy = _is_copy(connection, self._inode)
+        """Whether the file was copied, or restored, since it was last open: an old state, whose messages may
+        have been sent already. A restored image of a whole machine is not seen."""
         self._checkpointer = Checkpointer(connection, open_checkpointer(folder, vfs), self._check)
-        self._writer = Writer(connection, clock_ms, space, self._checkpointer.tend)
+        self._writer = Writer(connection, clock_ms, space, self._checkpointer)
         self._threads = ThreadPoolExecutor(1, "journal reader")
         self._followers: list[tuple[int, asyncio.Future[None]]] = []
+        self._changes: set[asyncio.Future[Any]] = set()
         self._is_failed = False
+        self._clock_ms = clock_ms
         self._loop: asyncio.AbstractEventLoop
         self._on_failure: Callable[[Exception], None]
 
@@ -104,6 +114,11 @@ class Journal:
         try:
             connection = open_writer(folder, vfs)
             space = Space(folder, reserve_octets, low_octets, free_octets)
+            try:
+                settle(connection)
+            except apsw.FullError:
+                space.give_up()
+                settle(connection)
             return cls(folder, lock, connection, clock_ms, space, on_corrupt, vfs)
         except apsw.Error as error:
             lock.release()
@@ -160,6 +175,40 @@ class Journal:
         """Return the name of a carrier; KeyError where there is none of that number."""
         return self._names[number]
 
+    async def save_snapshot(self, chunks: Iterable[bytes], seq: int, marks: dict[str, int]) -> None:
+        """Save what all events up to row `seq` add up to; the one before it is kept, older ones are deleted.
+
+        `chunks` are asked for as they are written: 256 KiB of them at a time. OverloadedError: the disk is
+        full, and the snapshot is not whole.
+        """
+        number = await self.run(snapshot.newest) + 1
+        part = 0
+        for part, piece in enumerate(snapshot.pieces(chunks), 1):
+            await self.run(partial(snapshot.write_piece, snapshot=number, part=part, body=piece))
+        head = snapshot.Head(seq, self._clock_ms(), marks, part)
+        await self.run(partial(snapshot.write_head, snapshot=number, head=head))
+        while await self.run(partial(snapshot.delete_old, most=SLICE_PARTS)):
+            pass
+
+    async def run(self, change: Callable[[apsw.Connection], _T]) -> _T:
+        """Do a small change in the writer's thread, in a transaction between two commits, and return its
+        result.
+
+        OverloadedError: the disk is full, and nothing was changed. StoreError: the journal has failed.
+        """
+        if self._is_failed:
+            raise StoreError(f"the journal of {self.folder} has failed: {self._writer.error}")
+        future: asyncio.Future[_T] = self._loop.create_future()
+        results: list[_T] = []
+
+        def done(error: Exception | None) -> None:
+            self._loop.call_soon_threadsafe(_settle, future, results, error)
+
+        self._changes.add(future)
+        future.add_done_callback(self._changes.discard)
+        self._writer.put(Job(lambda connection: results.append(change(connection)), done))
+        return await future
+
     def _number(self, kind: str, name: str) -> int:
         numbers = self._numbers[kind]
         if (number := numbers.get(name)) is None:
@@ -185,9 +234,25 @@ class Journal:
         """See Reader.events."""
         return await self._ask(partial(self._reader.events, after_seq, most_octets))
 
+    async def rows(self, after_seq: int, most_octets: int) -> list[StoredRow]:
+        """See Reader.rows."""
+        return await self._ask(partial(self._reader.rows, after_seq, most_octets))
+
+    async def mark(self, key: str) -> int:
+        """See Reader.mark."""
+        return await self._ask(partial(self._reader.mark, key))
+
+    async def snapshot_seqs(self) -> list[int]:
+        """Return up to which rows the kept snapshots reach, newest first."""
+        return await self._ask(self._reader.snapshot_seqs)
+
+    async def load_snapshot(self) -> Snapshot | None:
+        """See Reader.snapshot."""
+        return await self._ask(self._reader.snapshot)
+
     async def wait_for_events(self, after_seq: int) -> None:
         """Return when a row after that one is committed."""
-        if self.events_seq <= after_seq:
+        if self.last_seq <= after_seq:
             future: asyncio.Future[None] = self._loop.create_future()
             self._followers.append((after_seq, future))
             await future
@@ -213,6 +278,11 @@ class Journal:
         """Counters since the opening."""
         return self._writer.metrics
 
+    @property
+    def waiting_s(self) -> float:
+        """How long the commit under way has taken so far; 0 while there is none."""
+        return self._writer.waiting_s
+
     def accepts(self, traffic_class: int) -> bool:
         """Say whether there is room on the disk for new messages of a class."""
         return traffic_class < self.space.classes and not self._is_failed
@@ -234,7 +304,7 @@ class Journal:
     # ---- on the loop, from the writer ----
 
     def _committed(self, seq: int) -> None:
-        self.events_seq = seq
+        self.last_seq = seq
         waiting = self._followers
         if waiting:
             self._followers = [each for each in waiting if each[0] >= seq]
@@ -249,12 +319,30 @@ class Journal:
 
     def _failed(self, error: Exception) -> None:
         self._is_failed = True
+        for future in [*self._changes, *(future for _, future in self._followers)]:
+            if not future.done():
+                future.set_exception(StoreError(f"the journal of {self.folder} has failed: {error}"))
         self._on_failure(error)
+        for append in self._writer.undone():
+            append.done(StoreError(f"the journal of {self.folder} has failed: {error}"))
 
     def _check(self) -> None:
         """In the writer's thread: SQLite does not see that its file was taken away."""
         if (self.folder / JOURNAL).stat().st_ino != self._inode:
             raise StoreError(f"{self.folder / JOURNAL} is another file than the one that was opened")
+
+
+def _is_copy(connection: apsw.Connection, inode: int) -> bool:
+    """Compare the file's number with the one that it notes at each opening, and note it."""
+    noted = connection.execute("SELECT value FROM meta WHERE key = 'inode'").get
+    if noted != inode:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('inode', ?)", (inode,))
+    return noted not in (None, inode)
+
+
+def _settle(future: asyncio.Future[_T], results: list[_T], error: Exception | None) -> None:
+    if not future.done():
+        future.set_result(results[-1]) if error is None else future.set_exception(error)
 
 
 def _add_name(kind: str, number: int, name: str, connection: apsw.Connection) -> None:

@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from dispatcher.model import Message
-from dispatcher.store.records import StoredRow, checksum, unpack_messages
+from dispatcher.store import snapshot
+from dispatcher.store.records import EVENTS_STREAM, StoredRow, checksum, unpack_messages
 from dispatcher.store.schema import open_reader
+from dispatcher.store.snapshot import Snapshot
 
 OnCorrupt = Callable[[int, int, int, int], None]
 """Called with seq, stream, first and last of a row that is damaged, as far as they can be read; 0 where
@@ -19,7 +23,8 @@ not."""
 SLICE_OCTETS: Final = 4 << 20
 """Of bodies in memory at a time while all of the journal is read."""
 
-_COLUMNS: Final = "seq, at_ms, stream, first, last, count, body, crc"
+_DAMAGED: Final = (apsw.CorruptError, apsw.IOError)
+"""What SQLite raises for pages that make no sense, or cannot be read."""
 
 
 class Reader:
@@ -28,6 +33,7 @@ class Reader:
     def __init__(self, folder: Path, on_corrupt: OnCorrupt, vfs: str | None = None) -> None:
         self._connection = open_reader(folder, vfs)
         self._on_corrupt = on_corrupt
+        self._reported: set[int] = set()
 
     def close(self) -> None:
         """Close the connection."""
@@ -36,9 +42,11 @@ class Reader:
     @property
     def bounds(self) -> tuple[int, int]:
         """The seq of the oldest row and of the newest; (1, 0) where there is none."""
-        low, high = self._connection.execute(
-            "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM journal"
-        ).get
+        query = "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM journal"
+        try:
+            low, high = self._connection.execute(query).get
+        except _DAMAGED:
+            low, high = self._connection.execute(f"{query} INDEXED BY journal_stream").get
         return low, high
 
     def stream(self, stream: int, after_n: int, most_octets: int) -> list[StoredRow]:
@@ -46,35 +54,40 @@ class Reader:
 
         At least one row if there is any, and no more once their bodies have `most_octets`.
         """
-        query = f"SELECT {_COLUMNS} FROM journal WHERE stream = ? AND last > ? ORDER BY last"
-        return self._some(query, (stream, after_n), most_octets)
+        try:
+            return self._some("stream = ? AND last > ? ORDER BY last", (stream, after_n), most_octets)
+        except _DAMAGED:
+            return self._salvage(0, lambda row: row.stream == stream and row.last > after_n, most_octets)
 
     def events(self, after_seq: int, most_octets: int) -> list[StoredRow]:
         """Return the next rows of events after a seq, in order; how many, as `stream`."""
-        query = f"SELECT {_COLUMNS} FROM journal WHERE stream = 0 AND last = 0 AND seq > ? ORDER BY seq"
-        return self._some(query, (after_seq,), most_octets)
+        try:
+            return self._some("stream = 0 AND last = 0 AND seq > ? ORDER BY seq", (after_seq,), most_octets)
+        except _DAMAGED:
+            return self._salvage(after_seq, lambda row: row.stream == EVENTS_STREAM, most_octets)
 
     def rows(self, after_seq: int, most_octets: int) -> list[StoredRow]:
-        """Return the next rows of all streams after a seq, in order; how many, as `stream`."""
-        return self._some(
-            f"SELECT {_COLUMNS} FROM journal WHERE seq > ? ORDER BY seq", (after_seq,), most_octets
-        )
+        """Return the next rows of all streams after a seq, in order; how many, as `stream`.
+
+        The journal has no gaps: what is not found here is damaged.
+        """
+        low, _ = self.bounds
+        try:
+            rows = self._some("seq > ? ORDER BY seq", (after_seq,), most_octets)
+        except _DAMAGED:
+            return self._salvage(after_seq, lambda row: True, most_octets)
+        expected = max(low, after_seq + 1)
+        for row in rows:
+            for missing in range(expected, row.seq):
+                self._report(missing, 0, 0, 0)
+            expected = row.seq + 1
+        return rows
 
     def event_rows(self, after_seq: int) -> Iterator[StoredRow]:
         """Yield all rows of events after a seq, in order, up to the end as it is then."""
         while rows := self.events(after_seq, SLICE_OCTETS):
             yield from rows
             after_seq = rows[-1].seq
-
-    def message_rows(self, after_n: int) -> Iterator[StoredRow]:
-        """Yield the rows of all streams that hold messages numbered above `after_n`, in order of writing."""
-        query = (
-            f"SELECT {_COLUMNS} FROM journal WHERE stream > 0 AND last > max(?, 0) AND seq > ? ORDER BY seq"
-        )
-        seq = 0
-        while rows := self._some(query, (after_n, seq), SLICE_OCTETS):
-            yield from rows
-            seq = rows[-1].seq
 
     def find(self, numbers: Iterable[int]) -> dict[int, Message]:
         """Return messages by their numbers; those that are not there are left out."""
@@ -90,16 +103,47 @@ class Reader:
                         break
         return found
 
-    @property
+    def snapshot(self) -> Snapshot | None:
+        """Return the newest snapshot that is whole, or None."""
+        return snapshot.load(self._connection)
+
+    def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
+        """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
+        hold `count` messages."""
+        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        oldest_seq = held = 0
+        for seq, its_count in self._connection.execute(query, (since_ms,)):
+            oldest_seq, held = seq, held + its_count
+            if held >= count:
+                break
+        condition = "last > 0 AND seq >= ? ORDER BY seq"
+        while held and (rows := self._some(condition, (oldest_seq,), SLICE_OCTETS)):
+            yield from rows
+            oldest_seq = rows[-1].seq + 1
+
+    def snapshot_seqs(self) -> list[int]:
+        """Return up to which rows the kept snapshots reach, newest first."""
+        return snapshot.seqs(self._connection)
+
     def last_n(self) -> int:
-        """The highest number of a message."""
-        return int(self._connection.execute("SELECT coalesce(max(last), 0) FROM journal").get)
+        """Return the highest number that any message ever had; 0 before the first."""
+        highest = self.mark("trimmed_n")
+        for stream in self.numbers_of("stream").values():
+            newest = self._some("stream = ? ORDER BY last DESC", (stream,), 0)
+            highest = max([highest, *(row.last for row in newest)])
+        return highest
+
+    def mark(self, key: str) -> int:
+        """Return a number that the journal notes about itself, 0 where it has not."""
+        found: int | None = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
+        return found or 0
 
     def tail(self, stream: int, after_n: int) -> tuple[int, int]:
         """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie
         above `after_n`: those of the row that holds it count all."""
         last, count = self._connection.execute(
-            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal WHERE stream = ? AND last > ?",
+            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal"
+            " WHERE stream = ? AND last > ?",
             (stream, after_n),
         ).get
         return last, count
@@ -111,19 +155,47 @@ class Reader:
     def _holding(self, n: int) -> Iterator[StoredRow]:
         """Yield the rows that may hold a number: at most one a stream."""
         for stream in self.numbers_of("stream").values():
-            query = f"SELECT {_COLUMNS} FROM journal WHERE stream = ? AND last >= ? ORDER BY last LIMIT 1"
-            yield from (row for row in self._some(query, (stream, n), 0) if row.first <= n)
+            yield from (row for row in self.stream(stream, n - 1, 0) if row.first <= n)
 
-    def _some(self, query: str, values: tuple[int, ...], most_octets: int) -> list[StoredRow]:
+    def _some(self, condition: str, values: tuple[int, ...], most_octets: int) -> list[StoredRow]:
+        """Return rows that are whole, and report the others."""
         rows: list[StoredRow] = []
         octets = 0
+        query = f"SELECT seq, at_ms, stream, first, last, count, body, crc FROM journal WHERE {condition}"
         for seq, at_ms, stream, first, last, count, body, crc in self._connection.execute(query, values):
             row = StoredRow(seq, at_ms, stream, first, last, count, body)
             if checksum(row) != crc:
-                self._on_corrupt(row.seq, row.stream, row.first, row.last)
+                self._report(seq, stream, first, last)
                 continue
             rows.append(row)
             octets += len(row.body)
             if octets >= most_octets:
                 break
         return rows
+
+    def _salvage(
+        self, after_seq: int, wanted: Callable[[StoredRow], bool], most_octets: int
+    ) -> list[StoredRow]:
+        """The same where a page of the file is damaged: row by row, each as far as it can be reached.
+        Slow."""
+        rows: list[StoredRow] = []
+        octets = 0
+        low, high = self.bounds
+        for seq in range(max(low, after_seq + 1), high + 1):
+            try:
+                found = self._some("seq = ?", (seq,), 0)
+            except _DAMAGED:
+                found = []
+            if not found:
+                self._report(seq, 0, 0, 0)
+            elif wanted(found[0]):
+                rows += found
+                octets += len(found[0].body)
+                if octets >= most_octets:
+                    break
+        return rows
+
+    def _report(self, seq: int, stream: int, first: int, last: int) -> None:
+        if seq not in self._reported:
+            self._reported.add(seq)
+            self._on_corrupt(seq, stream, first, last)

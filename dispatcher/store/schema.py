@@ -4,6 +4,7 @@ WAL, synchronous=FULL: a commit has returned when its frames are synced. Checkpo
 would run inside a commit. The file is open to any SQLite 3.37 or newer for reading.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +42,10 @@ CREATE TABLE name (
     name TEXT NOT NULL,
     PRIMARY KEY (kind, number)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,     -- 'id': of this journal, at random; others: journal.py, retention.py
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshot (
     id INTEGER NOT NULL,      -- the newest is the highest
     part INTEGER NOT NULL,    -- from 1; 0 is the head, written last: without it the snapshot is torn
@@ -63,25 +67,35 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
     try:
         connection.execute(f"PRAGMA page_size={PAGE_OCTETS}")
         if _check_format(connection, folder) == 0:
+            connection.execute("PRAGMA synchronous=EXTRA")  # or a deleted rollback journal may come back
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
             with transaction(connection):
                 connection.execute(_TABLES)
+                connection.execute(
+                    "INSERT INTO meta VALUES ('id', ?)", (int.from_bytes(os.urandom(7), "big"),)
+                )
                 connection.pragma("application_id", APPLICATION_ID)
                 connection.pragma("user_version", FORMAT)
+            _sync_names(folder)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.wal_autocheckpoint(0)
-        # After a failed fsync the WAL may not be on disk as it is read: copy it out, synced, and begin anew.
-        connection.set_busy_timeout(BUSY_MS)
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
-        connection.set_busy_timeout(0)
-        with suppress(apsw.BusyError):  # somebody reads it: a later one will
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def settle(connection: apsw.Connection) -> None:
+    """Copy the WAL out, synced, and begin anew: after a failed fsync it may not be on disk as it is read.
+
+    apsw.FullError: there is no room for it.
+    """
+    connection.set_busy_timeout(BUSY_MS)
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+    connection.set_busy_timeout(0)
+    with suppress(apsw.BusyError):  # somebody reads it: a later commit will begin it anew
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def open_reader(folder: Path, vfs: str | None = None) -> apsw.Connection:
@@ -121,6 +135,16 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _sync_names(folder: Path) -> None:
+    """Make sure that the files are still in their folder, and it in its own, after a power cut."""
+    for each in (folder, folder.parent):
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _check_format(connection: apsw.Connection, folder: Path) -> int:

@@ -23,9 +23,10 @@ class Space:
     """The room that a store has. Called by one thread; `classes` may be read by any.
 
     Parameters:
-        folder: that of the store. reserve_octets: how large the reserve is; 0 for none. low_octets: free
-        octets below which marketing is refused; below half of it all but authorization, below a
-            quarter all.
+        folder: that of the store.
+        reserve_octets: how large the reserve is; 0 for none.
+        low_octets: free octets below which marketing is refused; below half of it all but authorization,
+            below a quarter all.
         free_octets: says how many octets are free for us; by default asks the file system.
     """
 
@@ -40,6 +41,7 @@ class Space:
         self._reserve = folder / RESERVE
         self._reserve_octets = reserve_octets
         self._low_octets = low_octets
+        self._enough_octets = max(low_octets // 4, reserve_octets // 2)
         self._free_octets = free_octets or self._ask
         self.is_full = False
         """Whether the reserve is given up."""
@@ -54,12 +56,11 @@ class Space:
         """See how much is free, and make the reserve where there is none and room for it."""
         self.free = self._free_octets()
         missing = self._reserve_octets - self._held()
-        if missing > 0 and self.free >= missing + self._low_octets // 4:
+        if missing > 0 and self.free >= missing + self._enough_octets:  # more than what it gave up itself
             self._make()
             self.free = self._free_octets()
-        self.is_full = self._held() < self._reserve_octets or (
-            self.is_full and self.free < self._low_octets // 4
-        )
+        is_short = self.is_full and self.free < self._enough_octets
+        self.is_full = is_short or self._held() < self._reserve_octets
         self.classes = NONE if self.is_full else self._allowed()
 
     def give_up(self) -> None:

@@ -194,7 +194,7 @@ def _wrap_checkpoint(count: _Countdown) -> None:
     def made(self: Checkpointer, writer: Any, connection: Any, check: Any) -> None:
         make(self, writer, cast(Any, Killed(connection)), check)
 
-    Checkpointer.__init__ = made  # type: ignore[method-assign]
+    Checkpointer.__init__ = made  # type: ignore[assignment, method-assign]
 
 
 def _wrap_replay(count: _Countdown) -> None:

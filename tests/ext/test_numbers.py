@@ -34,7 +34,7 @@ def twin(text: str, country: National | None) -> str | Refusal:
         rest = digits.removeprefix(country.trunk)
         if country.trunk and rest != digits and country.least <= len(rest) <= country.most:
             mobile = not country.mobile or rest[0] in country.mobile
-            return country.code + rest if mobile or country.trunk[0] == "0" else AMBIGUOUS
+            return country.code + rest if mobile else AMBIGUOUS
         if country.bare and country.least <= len(digits) <= country.most and digits[0] != "0":
             return country.code + digits if not country.mobile or digits[0] in country.mobile else AMBIGUOUS
     if not 7 <= len(digits) <= 15:

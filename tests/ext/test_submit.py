@@ -119,18 +119,24 @@ def octets(pdu: Pdu) -> bytes:
 runs = st.tuples(
     st.sampled_from([*FILLERS, *CLUSTERS]), st.sampled_from([1, 2, 8, 39, 67, 70, 153, 160, 310])
 )
+long = st.tuples(st.sampled_from(["a", "€", "я", "😀"]), st.integers(60, 500)).map(
+    lambda run: run[0] * run[1]
+)
 texts = st.one_of(
-    st.text(max_size=400), st.lists(runs, max_size=4).map(lambda rows: "".join(a * n for a, n in rows))
+    st.text(max_size=400), st.lists(runs, max_size=4).map(lambda rows: "".join(a * n for a, n in rows)), long
 )
 tables = st.builds(
     table,
     st.fixed_dictionaries(
         {
-            "alphabets": st.dictionaries(
-                st.sampled_from(get_args(Alphabet)), st.integers(0, 255), min_size=1, max_size=3
+            "alphabets": st.one_of(
+                st.just({"gsm7": 0, "ucs2": 8}),
+                st.dictionaries(
+                    st.sampled_from(get_args(Alphabet)), st.integers(0, 255), min_size=1, max_size=3
+                ),
             ),
             "method": st.sampled_from(list(METHODS)),
-            "max_segments": st.sampled_from([1, 3, 255]),
+            "max_segments": st.sampled_from([255, 3, 1]),
             "name": st.fixed_dictionaries({"ton": st.integers(0, 7), "npi": st.integers(0, 18)}),
             "destination": st.fixed_dictionaries({"ton": st.integers(0, 7), "npi": st.integers(0, 18)}),
             "service_type": st.sampled_from(["", "CMT", "12345"]),

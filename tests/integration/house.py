@@ -1,17 +1,30 @@
-"""A whole dispatcher on a real store, against simulated carriers on real sockets; and ledgers to reconcile."""
+"""A whole dispatcher on a real store, simulated carriers on real sockets, ledgers to reconcile."""
 
 import asyncio
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import uvloop
 
 from dispatcher.app import Dispatcher
 from dispatcher.config import Config, from_dict
 from dispatcher.model import Accepted, Event, EventKind, Outcome, Reason, Refused, SendRequest, TrafficClass
 from dispatcher.simulator import Simulator
 
+T = TypeVar("T")
 SWIFT_TIMERS = {"response_ms": 1_000, "enquire_link_ms": 5_000, "enquire_response_ms": 1_000}
+
+
+def run(scenario: Coroutine[Any, Any, T], limit_s: float = 60) -> T:
+    """Run a test's coroutine as the product runs."""
+    with warnings.catch_warnings():
+        # A failed test leaves sockets open; uvloop never ends where this warning is an error.
+        warnings.simplefilter("ignore", ResourceWarning)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(asyncio.wait_for(scenario, limit_s))
 
 
 def config_for(folder: Path, *smscs: Simulator, **more: Any) -> Config:

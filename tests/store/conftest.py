@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from dispatcher.model import Message
+from dispatcher._ext.events import EventBuffer
+from dispatcher.model import EventKind, Message, Outcome, Reason
 from dispatcher.store.journal import Journal, Row, StoredRow
 from dispatcher.store.records import pack_messages, unpack_messages
 
@@ -38,6 +39,15 @@ def message(n: int, **changes: Any) -> Message:
 def row_of(messages: Sequence[Message], stream: int = 1) -> Row:
     """The row that the pipeline appends for a batch."""
     return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
+
+
+def events(*numbers: int) -> Row:
+    """A row with one FINISHED a number."""
+    buffer = EventBuffer()
+    for n in numbers:
+        buffer.add(EventKind.FINISHED, n, NOW_MS, carrier=1, code=Outcome.DELIVERED << 16 | Reason.RECEIPT)
+    count, body = buffer.take()
+    return Row(0, 0, 0, count, body)
 
 
 def opened(folder: Path, **options: Any) -> Journal:
@@ -76,5 +86,5 @@ async def commit(journal: Journal, *rows: Row) -> None:
 
 
 def messages_of(rows: Sequence[StoredRow]) -> list[Message]:
-    """All messages of some rows, in order."""
-    return [each for row in rows for each in unpack_messages(row.body, row.count)]
+    """All messages of some rows, in order; events are left out."""
+    return [each for row in rows if row.stream for each in unpack_messages(row.body, row.count)]

@@ -1,24 +1,21 @@
 """The journal over real files: what is appended is read again, in order, grouped as it came."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
-from dispatcher._ext.events import EventBuffer, read_events
+from dispatcher._ext.events import read_events
 from dispatcher.errors import StoreError
-from dispatcher.model import EventKind
-from dispatcher.store.journal import Journal, Row
-from tests.store.conftest import NOW_MS, commit, message, messages_of, opened, row_of, running
+from dispatcher.store.journal import Journal
+from dispatcher.store.reader import Reader
+from dispatcher.store.schema import JOURNAL
+from tests.store.conftest import NOW_MS, commit, events, message, messages_of, opened, row_of, running
 
-
-def events(*numbers: int) -> Row:
-    """A row with one FINISHED a number."""
-    buffer = EventBuffer()
-    for n in numbers:
-        buffer.add(EventKind.FINISHED, n, NOW_MS)
-    count, body = buffer.take()
-    return Row(0, 0, 0, count, body)
+ROOT = Path(__file__).parents[2]
 
 
 def test_what_is_committed_is_read_in_order(tmp_path: Path) -> None:
@@ -110,3 +107,89 @@ def test_f15_a_second_process_is_refused_at_once(tmp_path: Path) -> None:
         opened(tmp_path)
     asyncio.run(journal.close())
     asyncio.run(opened(tmp_path).close())
+
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from tests.store.conftest import commit, message, row_of, running
+
+async def main():
+    async with running(Path(sys.argv[1])) as journal:
+        await commit(journal, row_of([message(1)]))
+        print("committed", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_f15_kill_9_leaves_no_lock_and_loses_nothing(tmp_path: Path) -> None:
+    """F15: while the other process lives, its pid is named; killed, its lock is gone and its commit is
+    there."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"committed\n"
+        with pytest.raises(StoreError, match=rf"in use by another process \(pid {holder.pid}\)"):
+            opened(tmp_path)
+        holder.kill()
+    journal = opened(tmp_path)
+    reader = journal.reader()
+    assert messages_of(reader.rows(0, 1)) == [message(1)]
+    reader.close()
+    asyncio.run(journal.close())
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        (
+            "PRAGMA user_version = 2",
+            "has format 2, written by a newer version of this program; this one knows 1",
+        ),
+        ("PRAGMA application_id = 7", r"is not a journal of this program \(application id 0x7\)"),
+    ],
+)
+def test_what_is_no_journal_of_ours_is_refused(statement: str, complaint: str, tmp_path: Path) -> None:
+    """A newer format and a foreign database are refused, for writing and for reading, and left as they
+    are."""
+    asyncio.run(opened(tmp_path).close())
+    with apsw.Connection(str(tmp_path / JOURNAL)) as connection:
+        connection.execute(statement)
+    connection.close()
+    before = (tmp_path / JOURNAL).read_bytes()
+    with pytest.raises(StoreError, match=complaint):
+        opened(tmp_path)
+    with pytest.raises(StoreError, match=complaint):
+        Reader(tmp_path, lambda *row: None)
+    assert (tmp_path / JOURNAL).read_bytes() == before
+
+
+def test_a_text_file_is_no_journal(tmp_path: Path) -> None:
+    """A file that SQLite cannot read is named; a folder without one, too, for reading."""
+    with pytest.raises(StoreError, match="holds no journal"):
+        Reader(tmp_path, lambda *row: None)
+    (tmp_path / JOURNAL).write_text("no database at all " * 1000)
+    with pytest.raises(StoreError, match="is no SQLite file"):
+        opened(tmp_path)
+
+
+def test_a_follower_waits_for_the_next_commit(tmp_path: Path) -> None:
+    """wait_for_events returns at once where there is something new, and else with the commit that brings
+    it."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            await commit(journal, events(1))
+            await journal.wait_for_events(0)
+            seq = journal.last_seq
+            waiter = asyncio.create_task(journal.wait_for_events(seq))
+            await asyncio.sleep(0)
+            assert not waiter.done()
+            await commit(journal, events(2))
+            await waiter
+            assert [row.seq for row in await journal.events(seq, 1 << 20)] == [seq + 1]
+
+    asyncio.run(scene())

@@ -1,16 +1,22 @@
 """The configuration: the smallest one, every kind of mistake with its path, what defaults promise."""
 
 import copy
+import textwrap
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dispatcher import config as config_module
 from dispatcher._ext.bucket import RESERVED
+from dispatcher.carrier import profiles
+from dispatcher.carrier.profile import Profile
 from dispatcher.config import Carrier, Classes, Config, Timers, from_dict
 from dispatcher.errors import ConfigError
 from dispatcher.model import TrafficClass
 from dispatcher.smpp.events import DEFAULT_TIMERS
+from dispatcher.smpp.status import Disposition
 
 SMALLEST: dict[str, Any] = {
     "store": "data",
@@ -48,6 +54,16 @@ def test_the_smallest_configuration_has_every_default() -> None:
         "grace",
         "hold",
     ]
+
+
+def test_the_examples_in_the_docstrings_load() -> None:
+    """What a reader copies first works: the smallest file, with the profile of its neighbour."""
+    example = textwrap.dedent(str(config_module.__doc__).partition("::\n")[2])
+    config = from_dict(tomllib.loads(example))
+    assert config.carriers["first"].password_file == "first.password"
+    profile = tomllib.loads(textwrap.dedent(str(profiles.__doc__).partition("::\n")[2]))
+    written = profiles.table(profile["carriers"]["north"]["profile"])
+    assert Profile(written).disposition(0x45) is Disposition.PERMANENT
 
 
 def test_a_table_of_a_class_changes_only_what_it_names() -> None:

@@ -103,6 +103,8 @@ def test_overlaps_are_refused() -> None:
         "line 2: overlaps the range of line 1",
         "line 3: overlaps the range of line 1",
     ]
+    ranges_of_one, _ = parse(["100000000000001,100000000000002,A\n", "100000000000002,100000000000003,B\n"])
+    assert len(list(overlaps(ranges_of_one))) == 1
     with pytest.raises(ConfigError, match="line 2: overlaps the range of line 1"):
         NumberingPlan(ranges)
 

@@ -45,6 +45,13 @@ def test_the_first_rule_that_fits_wins() -> None:
     assert router.route("491510000000", "Shop", authorization, 1) == ()
 
 
+def test_a_gap_between_ranges_of_one_operator_is_nobodys() -> None:
+    """What lies between is not taken for it."""
+    plan = NumberingPlan(parse(["7900,7900,Alpha\n", "7902,7902,Alpha\n"])[0])
+    router = Router([Rule(carriers=("a",), operators=("Alpha",))], NUMBERS, plan)
+    assert [router.route(f"790{digit}1234567", "Bank", 0, 1) for digit in range(4)] == [(1,), (), (1,), ()]
+
+
 def test_ported_numbers_win_over_the_plan() -> None:
     """They change the operator and nothing else; a prefix still is one."""
     rules = [

@@ -18,8 +18,10 @@ entries = st.lists(
 
 
 @given(entries, st.integers(0, 25_000), st.integers(1, 10))
-def test_what_is_due_comes_and_nothing_else(added: list[tuple[int, int, int, int]], now_ms: int, most: int) -> None:
-    """No entry comes before its time, each comes once within a second of it, whatever the size of the bites."""
+def test_what_is_due_comes_and_nothing_else(
+    added: list[tuple[int, int, int, int]], now_ms: int, most: int
+) -> None:
+    """No entry comes before its time, each comes once within a second of it, in bites of any size."""
     schedule = Schedule()
     for entry in added:
         schedule.add(*entry)

@@ -42,7 +42,7 @@ cdef object replay_body(Book book, bytes body):
         at += octets
         left -= octets
         count += 1
-    book.forget()
+    forget(book)
     return count
 
 
@@ -53,7 +53,7 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
     cdef int64_t due_ms = 0
     cdef Work* work
     cdef Key key
-    book.carrier_of(carrier)
+    carrier_of(book, carrier)
     if kind == PARKED or kind == ORPHANED:
         return replay_parked(book, head, tail, tail_octets)
     if not 1 <= n < N_MAX:
@@ -63,33 +63,38 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
         if segments == 0 or (kind == CLAIMED and segment >= segments):
             raise ValueError(f"segment {segment} of {segments}")
         if kind == REROUTED:
-            return 0 if state_of(&book.numbers, n) == ENDED else book.move(n, segments, carrier)
-        work = book.touch(n, segment, segments, carrier)
+            return 0 if state_of(&book.numbers, n) == ENDED else move_work(book, n, segments, carrier)
+        work = touch(book, n, segment, segments, carrier)
         if work != NULL:
             set_work(work, CLAIMED, carrier, head.code & 0xFFFF, 0, 0)
     elif kind == SUBMITTED:
         segments = head.code >> 8 & 0xFF
         if segment >= segments or head.code & 0xFF >= CLASSES:
             raise ValueError(f"segment {segment} of {segments}, traffic_class {head.code & 0xFF}")
-        book.await_receipt(
-            n, segment, segments, head.code & 0xFF, carrier, head.at_ms, tail, tail_octets, head.code & LATE_CODE)
+        make_key(book, &key, carrier, tail, tail_octets, book.carriers[carrier].response_base)
+        await_receipt(
+            book, n, segment, segments, head.code & 0xFF, carrier, head.at_ms, &key, head.code & LATE_CODE != 0)
     elif kind == RECEIPTED:
         row = target_of(book, n, segment, carrier, False)
         if row:
-            book.apply(row, head.code, tail, tail_octets, head.at_ms)
+            apply_receipt(book, row, head.code, tail, tail_octets, head.at_ms)
     elif kind == FAILED or kind == FINISHED:
         if head.code & 0xFFFF == NO_RECEIPT:
             row = target_of(book, n, segment if kind == FAILED else 0, carrier, True)
             if row:
-                book.settle_row(row, UNKNOWN)
+                settle_row(book, row, UNKNOWN)
         check_end(head.code >> 16, head.code & 0xFFFF)
         if kind == FAILED:
-            if book.fold_of(n) != NULL and not book.has_ended(n, segment):
-                book.end(n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms)
+            segments = tail[0] if tail_octets == 1 else 0
+            if segment >= segments:
+                raise ValueError(f"segment {segment} of {segments}")
+            touch(book, n, segment, segments, carrier)
+            if not has_ended(book, n, segment):
+                end_segment(book, n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms)
         elif state_of(&book.numbers, n) != ENDED:
-            book.close(n, head.code >> 16, head.code & 0xFFFF)
+            close_message(book, n, head.code >> 16, head.code & 0xFFFF)
     elif kind != CORRECTED:     # which follows from the receipts
-        work = book.work_of(n, segment)
+        work = work_of(book, n, segment)
         if work != NULL:
             if kind == RETRY and tail_octets == sizeof(due_ms):
                 memcpy(&due_ms, tail, sizeof(due_ms))
@@ -108,27 +113,27 @@ cdef int replay_parked(Book book, const Head* head, const uint8_t* tail, Py_ssiz
     cdef Key key
     if not 0 < length <= ID_MAX or err_octets > ERR_MAX or head.code & 0xFF >= STATES:
         raise ValueError("a parked receipt without an id or a state")
-    book.fill_key(&key, head.carrier, tail, length)
+    fill_key(book, &key, head.carrier, tail, length)
     if head.kind == PARKED:
-        return book.park(&key, head.carrier, head.code, tail + length + 1, err_octets, head.at_ms)
+        return park_receipt(book, &key, head.carrier, head.code, tail + length + 1, err_octets, head.at_ms)
     row = find_row(&book.ids, key.low)
     while row:
         early = id_at(book, row)
-        if early.flags & PLACE == EARLY and early.high == key.high and code_of(early) == head.code:
-            return book.drop_early(row)
+        if place_of(early) == EARLY and early.high == key.high and code_of(early) == head.code:
+            return drop_early(book, row)
         row = next_row(&book.ids, row)
     return 0
 
 
 cdef uint32_t target_of(Book book, uint64_t n, int segment, int carrier, bint oldest) noexcept:
     """The row of ids that a receipt of this segment was for, or that expired; 0: it is forgotten."""
-    cdef uint32_t aimed = find_row(&book.targets, n << 8 | segment), row, best = 0
+    cdef uint32_t aimed = find_row(&book.targets, work_key(n, segment)), row, best = 0
     cdef Id* id
     while aimed:
         row = (<Target*>row_at(&book.targets, aimed)).row
         id = id_at(book, row)
-        if id.carrier == carrier and not (oldest and id.flags & PLACE != AWAITING) and (
-            best == 0 or is_better(id, id_at(book, best)) != oldest
+        if id.carrier == carrier and not (oldest and place_of(id) != AWAITING) and (
+            best == 0 or stands_before(id, id_at(book, best)) != oldest
         ):
             best = row
         aimed = next_row(&book.targets, aimed)
@@ -191,7 +196,7 @@ cdef bytes piece_of_rows(const Table* table, bytes tag, uint32_t at, int without
     put_octets(&piece, PyBytes_AS_STRING(tag), 1)
     for row in range(at, min(at + PIECE_ROWS, table.top + 1)):
         each = <const uint8_t*>row_at(table, row)
-        if (<const Row*>each).key and not (without and (<const Id*>each).flags & PLACE == without):
+        if (<const Row*>each).key and not (without and place_of(<const Id*>each) == without):
             put_octets(&piece, each, sizeof(uint64_t))
             put_octets(&piece, each + LINKED_OCTETS, table.row_octets - LINKED_OCTETS)
     return taken(&piece)
@@ -206,7 +211,7 @@ cdef bytes piece_of_parked(Book book, uint32_t at):
     put_octets(&piece, b"P", 1)
     for row in range(at, min(at + PIECE_ROWS, book.ids.top + 1)):
         early = id_at(book, row)
-        if early.key and early.flags & PLACE == EARLY:
+        if early.key and place_of(early) == EARLY:
             tail = <bytes><PyObject*>early.n
             head.kind, head.segment, head.carrier, head.code = PARKED, WHOLE, early.carrier, code_of(early)
             head.n, head.at_ms = 0, early.at_ms
@@ -262,8 +267,9 @@ cdef int load_pieces(Book book, pieces) except -1:
             begun = True
         elif not begun or not load_piece(book, tag, <const uint8_t*>PyBytes_AS_STRING(piece) + 1, size):
             raise StoreError(f"a snapshot of {size + 1} octets with tag {tag!r} is not of this version, or is broken")
+    drop_ended_works(book)
     link_by_age(book)
-    book.forget()
+    forget(book)
     return 0
 
 
@@ -309,7 +315,7 @@ cdef const uint8_t* load_span(Book book, const uint8_t* at, const uint8_t* end) 
         return at + 1
     memcpy(span.touched, at + 1, sizeof(span.touched))
     memcpy(span.ended, at + 1 + sizeof(span.touched), sizeof(span.ended))
-    for word in range(SPAN_WORDS):
+    for word in range(<uint32_t>SPAN_WORDS):
         span.ended_count += ones(span.ended[word])
     return at + SPAN_OCTETS - 8
 
@@ -336,12 +342,15 @@ cdef const uint8_t* load_id(Book book, const uint8_t* at, const uint8_t* end) ex
     if row == 0:
         return NULL
     id = id_at(book, row)
-    if id.flags & PLACE == EARLY or id.flags & PLACE == 0 or not 1 <= id.n < N_MAX:
+    if not (
+        1 <= id.n < N_MAX and outcome_of(id) <= OUTCOME_MAX
+        and place_of(id) == (SETTLED if outcome_of(id) else AWAITING)
+    ):
         id.flags = 0
         remove_row(&book.ids, row)
         return NULL
-    book.carrier_of(id.carrier)
-    book.aim(id.n, id.segment, row)
+    carrier_of(book, id.carrier)
+    aim(book, id.n, id.segment, row)
     return at + book.ids.row_octets - LINKED_OCTETS + 8
 
 
@@ -360,10 +369,12 @@ cdef const uint8_t* load_fold(Book book, const uint8_t* at, const uint8_t* end) 
     memcpy(&n, at, sizeof(n))
     if not 1 <= n < N_MAX:
         return NULL
-    fold = book.make_fold(n, at[8])
+    fold = make_fold(book, n, at[8])
     ends = ends_of(fold)
     for segment in range(fold.segments):
         ends[segment] = at[9 + segment]
+        if ends[segment] and not 1 <= (ends[segment] & 15) <= OUTCOME_MAX:
+            return NULL
         fold.remaining -= ends[segment] != 0
     if state_of(&book.numbers, n) == ENDED:
         append_to(&book.folds, &book.closed, find_row(&book.folds, n))
@@ -375,9 +386,25 @@ cdef const uint8_t* load_parked(Book book, const uint8_t* at, const uint8_t* end
     cdef Py_ssize_t tail_octets = 0, octets = get_event(at, end - at, &head, &tail_octets)
     if octets <= 0 or head.kind != PARKED:
         return NULL
-    book.carrier_of(head.carrier)
-    replay_parked(book, &head, at + RECORD_OCTETS, tail_octets)
+    carrier_of(book, head.carrier)
+    try:
+        replay_parked(book, &head, at + RECORD_OCTETS, tail_octets)
+    except ValueError:
+        return NULL
     return at + octets
+
+
+cdef int drop_ended_works(Book book) noexcept:
+    """The folds are newer: a segment may have ended since its work was written."""
+    cdef uint32_t row
+    cdef uint64_t key
+    cdef Fold* fold
+    for row in range(1, book.works.top + 1):
+        key = row_at(&book.works, row).key
+        fold = fold_of(book, key >> 8) if key else NULL
+        if fold != NULL and (key & 0xFF) < fold.segments and ends_of(fold)[key & 0xFF]:
+            remove_row(&book.works, row)
+    return 0
 
 
 cdef struct Aged:
@@ -396,23 +423,29 @@ cdef int link_by_age(Book book) except -1:
     cdef Aged* aged = <Aged*>malloc((<size_t>book.ids.count + 1) * sizeof(Aged))
     cdef uint32_t row, count = 0, each
     cdef Id* id
+    cdef Fold* fold
     cdef Carrier* its
     if aged == NULL:
         raise MemoryError
-    memset(&book.early, 0, sizeof(List))
     for row in range(1, book.ids.top + 1):
-        if id_at(book, row).key:
+        id = id_at(book, row)
+        fold = fold_of(book, id.n) if id.key and place_of(id) != EARLY else NULL
+        if fold != NULL and id.segment >= fold.segments:
+            free(aged)
+            raise StoreError(f"a snapshot with segment {id.segment} of message {id.n}, which has {fold.segments}")
+        if id.key:
             aged[count].at_ms, aged[count].row = id_at(book, row).at_ms, row
             count += 1
+    memset(&book.early, 0, sizeof(List))
     qsort(aged, count, sizeof(Aged), by_age)
     for each in range(count):
         row = aged[each].row
         id = id_at(book, row)
         its = &book.carriers[id.carrier]
-        if id.flags & PLACE == AWAITING:
+        if place_of(id) == AWAITING:
             append_to(&book.ids, &its.awaiting, row)
-            its.classes[id.flags >> CLASS_SHIFT & 3] += 1
+            its.classes[class_of(id)] += 1
         else:
-            append_to(&book.ids, &book.early if id.flags & PLACE == EARLY else &book.settled, row)
+            append_to(&book.ids, &book.early if place_of(id) == EARLY else &book.settled, row)
     free(aged)
     return 0
