@@ -68,6 +68,7 @@ async def live(folder: Path, until: int) -> int:
                 return STUCK
             await asyncio.sleep(0.02)
         await dispatcher.committed()
+        await dispatcher.find(client_ref=scene.token_of(0))  # which folds what is committed
     return 0
 
 

@@ -22,6 +22,7 @@ from dispatcher.smpp.pool import Pool
 from dispatcher.store import checkpoint
 from dispatcher.store.checkpoint import Checkpointer
 from dispatcher.store.journal import Journal
+from dispatcher.store.projection import Projection
 from dispatcher.store.reader import Reader
 from dispatcher.store.writer import Writer
 
@@ -74,6 +75,10 @@ POINTS: Final[dict[str, Point]] = {
     "checkpoint": Point(Checkpointer, "_connection", "during", 30),
     "snapshot-before": Point(Dispatcher, "_snapshot", "before", 3),
     "snapshot-after": Point(Dispatcher, "_snapshot", "after", 3),
+    "job-before": Point(Writer, "_do", "before", 12),
+    "job-during": Point(Writer, "_do", "during", 12),
+    "job-after": Point(Writer, "_do", "after", 12),
+    "projecting": Point(Projection, "catch_up", "during", 2),
     "closing": Point(Lane, "close", "after", 1),
     "closed": Point(Journal, "close", "before", 1),
 }

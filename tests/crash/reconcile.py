@@ -104,6 +104,8 @@ class Account:
             yield f"{token} has {len(ends)} outcomes: {ends}"
             return
         outcome, reason = ends[0]
+        if stored.projected.get(token) is not outcome:
+            yield f"{token} ended as {outcome.name}, the projection says {stored.projected.get(token)}"
         places = [(token, segment) for segment in range(stored.segments[token])]
         self.outcomes[f"{TrafficClass(stored.classes[token]).name.lower()} {outcome.name.lower()}"] += 1
         delivered = [

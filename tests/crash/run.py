@@ -92,7 +92,9 @@ async def crash(
         if code:
             report.complaints.append(f"the last start ended with exit code {code}: {said}")
         await _quiet(smsc)
-        stored = Stored(_copy(folder, len(kills) + 1))
+        copied = _copy(folder, len(kills) + 1)
+        stored = Stored(copied)
+        stored.project(copied)
         report.messages = len(stored.ids)
         report.complaints += report.account.at_end(_client(folder), Carriers(smsc.ledger), stored)
     if not report.complaints:
@@ -135,7 +137,7 @@ def _copy(folder: Path, number: int) -> Path:
     """Return a copy of the store: looking at the journal itself would recover it."""
     target = folder / f"copy-{number}"
     target.mkdir()
-    for path in (folder / "store").glob("journal.db*"):
+    for path in (folder / "store").glob("*.db*"):
         shutil.copy(path, target)
     return target
 

@@ -41,6 +41,8 @@ class Stored:
         self.parked: set[tuple[str, bytes]] = set()
         """(carrier, key of smsc_message_id)."""
         self.duplicate_numbers = 0
+        self.projected: dict[str, Outcome] = {}
+        """Outcomes by the projection."""
         tokens: dict[int, str] = {}
         with closing(sqlite3.connect(folder / "journal.db")) as journal:
             self.names = dict(journal.execute("SELECT number, name FROM name WHERE kind = 'carrier'"))
@@ -49,6 +51,12 @@ class Stored:
                     self._message(record, tokens)
             for (body,) in journal.execute(_EVENTS):
                 self._events(body, tokens)
+
+    def project(self, folder: Path) -> None:
+        """Read the projection too, which may be behind where a process was killed."""
+        with closing(sqlite3.connect(folder / "projection.db")) as projection:
+            rows = projection.execute("SELECT client_ref, outcome FROM message WHERE outcome != 0")
+            self.projected = {token: Outcome(outcome) for token, outcome in rows}
 
     def doubtful(self) -> set[Place]:
         """Return the segments that may have been written and of which no more is known."""

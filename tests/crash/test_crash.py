@@ -33,6 +33,7 @@ SCENARIOS: Final[dict[str, tuple[str, ...]]] = {
     "receipts": ("receipt-read", "receipt-noted", "receipt-stored", "receipt-acknowledged"),
     "recoveries": ("write-after", "replay", "restored", "doubt", "taken-up"),
     "beside": ("checkpoint", "snapshot-before", "snapshot-after"),
+    "jobs": ("job-before", "job-during", "job-after", "projecting"),
     "closing": ("closing", "closed"),
     "slow writes": ("write-after", "claimed", "write-after"),
     "slow answers": ("answer-noted", "receipt-noted", "receipt-read"),
@@ -68,9 +69,9 @@ def well(reports: dict[str, Report], name: str) -> Report:
     return report
 
 
-@pytest.mark.parametrize("name", ["commits", "told", "beside", "closing"])
+@pytest.mark.parametrize("name", ["commits", "told", "beside", "jobs", "closing"])
 def test_a_kill_around_a_commit_loses_nothing(reports: dict[str, Report], name: str) -> None:
-    """F01: before, during and after a commit, a checkpoint, a snapshot, and while closing."""
+    """F01: before, during, after a commit, a checkpoint, a piece of a snapshot; projecting; closing."""
     well(reports, name)
 
 
@@ -124,6 +125,7 @@ def whole() -> tuple[Any, Any, Any]:
         receipted={place},
         parked=set(),
         duplicate_numbers=0,
+        projected={"t1": Outcome.DELIVERED},
     )
     return client, carriers, stored
 
@@ -152,6 +154,7 @@ def test_ledgers_that_agree_have_no_complaint() -> None:
         (2, {"ids": {"t1": ["id", "other"]}}, "became 2 messages"),
         (2, {"receipted": set()}, "acknowledged and is not stored"),
         (2, {"duplicate_numbers": 1}, "share a number"),
+        (2, {"projected": {}}, "the projection says None"),
     ],
 )
 def test_a_ledger_that_disagrees_is_seen(ledger: int, change: dict[str, Any], complaint: str) -> None:
