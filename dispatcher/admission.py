@@ -78,6 +78,8 @@ class Admission:
         next_n: int = 1,
     ) -> None:
         self.keys = Keys(KEYS_REMEMBERED)
+        self.reorder: Callable[[Sequence[int], int, int], tuple[int, ...]] | None = None
+        """(carriers, traffic_class, now_ms) -> carriers; set while some carrier is not fit."""
         self.next_n = next_n
         self.oldest_key_n = 1
         """Keys of earlier messages are outside the idempotency window: they may come again."""
@@ -198,6 +200,8 @@ class Admission:
         carriers = self._route(to, request.sender, traffic_class, n)
         if not carriers:
             return _refused(request, _NO_ROUTE)
+        if self.reorder is not None:
+            carriers = self.reorder(carriers, traffic_class, now_ms)
         slot = hash(to) & (_REFERENCES - 1)
         reference = self._references[slot]
         message = Message(

@@ -42,6 +42,7 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
                 if snapshot is not None:
                     queue.loaded_n = snapshot.marks.get(str(queue.stream), 0)
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
+                queue.expires(queue.loaded_n + 1, queue.tail_n, 0)  # to be looked through at once
         admission = pipeline.admission
         admission.next_n = reader.last_n() + 1
         for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
