@@ -147,19 +147,21 @@ cdef class Book:
 
     def set_dialect(
         self, int carrier, *, int response_base=0, int receipt_base=0, int tlv_base=0, int flags=0,
-        bytes outcomes=OUTCOMES, dict words=None, bint own_words=False, bint receipts=True,
+        bytes outcomes=None, dict words=None, bint own_words=False, bint receipts=True,
     ):
         """Say how a carrier writes ids and states; before anything of it comes, also before `load`.
 
         The bases are 0, 10 or 16, `flags` as in receipt_scan.pxd. `outcomes`: an octet for each message_state, the
-        outcome that it is or 0 where it is not final. `words`: message_state by the words of stat, in capitals;
+        outcome that it is or 0 where it is not final; OUTCOMES, if it is not given. `words`: message_state by the words of stat, in capitals;
         `own_words`: they stand before those of the standard. `receipts`: they are asked for. ValueError: any other.
         """
         cdef Carrier* its
         cdef int state
         if any(base not in (0, 10, 16) for base in (response_base, receipt_base, tlv_base)) or not 0 <= flags <= 3:
             raise ValueError("a base is 0, 10 or 16, flags are 0 to 3")
-        if outcomes is None or PyBytes_GET_SIZE(outcomes) != STATES or any(outcome > OUTCOME_MAX for outcome in outcomes):
+        if outcomes is None:
+            outcomes = OUTCOMES
+        if PyBytes_GET_SIZE(outcomes) != STATES or any(outcome > OUTCOME_MAX for outcome in outcomes):
             raise ValueError(f"outcomes are {STATES} octets, each 0 to {OUTCOME_MAX}")
         its = carrier_of(self, carrier)
         its.response_base, its.receipt_base, its.tlv_base, its.flags = response_base, receipt_base, tlv_base, flags

@@ -128,7 +128,7 @@ class Book:
         receipt_base: int = 0,
         tlv_base: int = 0,
         flags: int = 0,
-        outcomes: bytes = ...,
+        outcomes: bytes | None = None,
         words: dict[bytes, int] | None = None,
         own_words: bool = False,
         receipts: bool = True,

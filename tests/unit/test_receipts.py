@@ -55,7 +55,7 @@ def test_ids_of_two_notations_meet(response: bytes, receipt: bytes) -> None:
 
 
 def test_the_table_of_outcomes_follows_the_dialect() -> None:
-    """By default that of the book; final ACCEPTD, and DELIVRD of the SMSC alone, are never delivered."""
+    """By default the book's; final ACCEPTD, and DELIVRD of the SMSC alone, are not delivered."""
     assert outcomes(Dialect()) == OUTCOMES
     assert outcomes(Dialect(accepted_is_final=True))[ACCEPTED] == Outcome.UNKNOWN
     assert outcomes(Dialect(handset_receipts=False))[DELIVERED] == Outcome.UNKNOWN
