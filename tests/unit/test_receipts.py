@@ -62,7 +62,7 @@ def test_the_table_of_outcomes_follows_the_dialect() -> None:
 
 
 def test_a_later_receipt_is_better_than_not_knowing() -> None:
-    """UNKNOWN for want of a receipt is corrected by any final state, a bad end by DELIVRD alone (F76, F78)."""
+    """UNKNOWN for want of a receipt is corrected by any final state, a bad end by DELIVRD (F76, F78)."""
     book, events = book_with(Dialect(), b"1")
     assert book.expire(1, 1, 1, 9) == 1
     for word in (b"ENROUTE", b"UNDELIV", b"EXPIRED", b"DELIVRD", b"UNDELIV", b"DELIVRD"):
