@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dispatcher import __version__
-from dispatcher.cli import segments, simulate
+from dispatcher.cli import audit, rebuild, segments, simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     segments.add_to(commands)
     simulate.add_to(commands)
+    audit.add_to(commands)
+    rebuild.add_to(commands)
     given = parser.parse_args(arguments)
     try:
         code = int(given.run(given))

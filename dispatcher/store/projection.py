@@ -179,6 +179,11 @@ class Projection:
         query = "SELECT 1 FROM message WHERE n = ? AND outcome = 0"
         return {n for n in numbers if self._connection.execute(query, (n,)).get is None}
 
+    def count(self) -> int:
+        """Return how many messages are in it."""
+        found: int = self._connection.execute("SELECT count(*) FROM message").get
+        return found
+
     def trim(self, before_ms: int) -> int:
         """Delete some of the oldest messages, if they were accepted before that time and have ended; return
         how many."""

@@ -124,6 +124,14 @@ class Reader:
         found: int | None = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
         return found or 0
 
+    def check(self) -> list[str]:
+        """Return what SQLite finds wrong with the file: it reads all of it."""
+        try:
+            found = [text for (text,) in self._connection.execute("PRAGMA integrity_check(20)")]
+        except _DAMAGED as error:
+            return [str(error)]
+        return [] if found == ["ok"] else found
+
     def numbers_of(self, kind: str) -> dict[str, int]:
         """Return the numbers of all named streams or carriers."""
         return dict(self._connection.execute("SELECT name, number FROM name WHERE kind = ?", (kind,)))
