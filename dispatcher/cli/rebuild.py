@@ -14,7 +14,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = commands.add_parser(
         "rebuild",
         help="make the projection of a store anew",
-        description="Delete what status and search read, and fold it anew from the journal. No dispatcher may "
+        description="Delete what status and search read, and fold it from the journal. No dispatcher may "
         "run on the store meanwhile.",
     )
     parser.set_defaults(run=run)

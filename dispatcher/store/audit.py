@@ -133,7 +133,7 @@ class _Ledger:
         try:
             if row.stream == EVENTS_STREAM:
                 self._take_events(row)
-            else:
+            elif row.holds_messages:
                 self._take_messages(row)
         except StoreError as error:
             self._result.complain("unreadable row", f"{row.seq}: {error}")
@@ -186,15 +186,15 @@ class _Ledger:
             self._result.complain(f"{_name(kind)} of a segment that it does not have", where)
         elif kind == EventKind.REROUTED:
             message.segments = [EventKind.UNSENT] * len(message.segments)
-        elif (follows := _FOLLOWS.get(kind)) is not None:
+        elif kind in _FOLLOWS:
             is_late = kind == EventKind.SUBMITTED and code & _LATE
+            is_said = kind != EventKind.RECEIPTED or not code & _INTERMEDIATE
             for index in range(len(message.segments)) if segment == WHOLE else (segment,):
                 before = message.segments[index]
-                if before not in follows and not is_late:
+                if before not in _FOLLOWS[kind] and not is_late:
                     self._result.complain(f"{_name(kind)} after {_name(before)}", where)
-                message.segments[index] = kind
-        elif kind == EventKind.FAILED or (kind == EventKind.RECEIPTED and not code & _INTERMEDIATE):
-            message.segments[segment] = kind
+                if is_said:
+                    message.segments[index] = kind
 
     def _end(self, n: int, traffic_class: int, carrier: int, code: int) -> None:
         end = (traffic_class, carrier, code)
@@ -219,14 +219,17 @@ class _Ledger:
                 result.reasons[_named(Reason, code & 0xFFFF)] += number
 
 
-_FOLLOWS: Final[dict[int, set[EventKind]]] = {
+_FOLLOWS: Final[dict[int, set[int]]] = {
     EventKind.CLAIMED: {EventKind.UNSENT, EventKind.REFUSED, EventKind.UNANSWERED},
     EventKind.SUBMITTED: {EventKind.CLAIMED, EventKind.RECEIPTED},
     EventKind.REFUSED: {EventKind.CLAIMED},
     EventKind.UNANSWERED: {EventKind.CLAIMED, EventKind.RECEIPTED},
     EventKind.UNSENT: {EventKind.CLAIMED},
+    EventKind.RECEIPTED: {*EventKind},
+    EventKind.FAILED: {*EventKind},
 }
-"""What may be the last before an event of a segment, UNSENT being nothing: nobody submits what is not claimed."""
+"""What may be the last before an event of a segment, UNSENT being nothing: what is not claimed is not
+sent."""
 
 
 def _events(body: bytes) -> Iterator[tuple[int, int, int, int, int, int]]:

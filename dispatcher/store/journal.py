@@ -323,6 +323,9 @@ class Journal:
             if not future.done():
                 future.set_exception(StoreError(f"the journal of {self.folder} has failed: {error}"))
         self._on_failure(error)
+        self._writer.tell(
+            self._writer.undone(), StoreError(f"the journal of {self.folder} has failed: {error}")
+        )
 
     def _check(self) -> None:
         """In the writer's thread: SQLite does not see that its file was taken away."""

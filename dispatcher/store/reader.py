@@ -107,6 +107,20 @@ class Reader:
         """Return the newest snapshot that is whole, or None."""
         return snapshot.load(self._connection)
 
+    def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
+        """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
+        hold `count` messages."""
+        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        oldest_seq = held = 0
+        for seq, its_count in self._connection.execute(query, (since_ms,)):
+            oldest_seq, held = seq, held + its_count
+            if held >= count:
+                break
+        condition = "last > 0 AND seq >= ? ORDER BY seq"
+        while held and (rows := self._some(condition, (oldest_seq,), SLICE_OCTETS)):
+            yield from rows
+            oldest_seq = rows[-1].seq + 1
+
     def snapshot_seqs(self) -> list[int]:
         """Return up to which rows the kept snapshots reach, newest first."""
         return snapshot.seqs(self._connection)
@@ -131,6 +145,16 @@ class Reader:
         except _DAMAGED as error:
             return [str(error)]
         return [] if found == ["ok"] else found
+
+    def tail(self, stream: int, after_n: int) -> tuple[int, int]:
+        """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie
+        above `after_n`: those of the row that holds it count all."""
+        last, count = self._connection.execute(
+            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal"
+            " WHERE stream = ? AND last > ?",
+            (stream, after_n),
+        ).get
+        return last, count
 
     def numbers_of(self, kind: str) -> dict[str, int]:
         """Return the numbers of all named streams or carriers."""

@@ -3,7 +3,7 @@
 Law: what was handed over is told to be done only after the commit that holds it has returned, synced. All
 that was handed over while a commit ran becomes the next one. A full disk is expected: new messages are
 refused, events wait and are tried again. Any other error is the end: nothing is written and no fsync is
-called any more, because what a failed fsync left behind nobody knows; whoever waits is not told anything, and
+called any more, because what a failed fsync left behind nobody knows; whoever waits is told so, and
 the journal is opened anew in a new process.
 """
 
@@ -96,6 +96,8 @@ class Writer:
         self._queue: SimpleQueue[Append | Job | None] = SimpleQueue()
         self._held: list[Append] = []
         """Events that the full disk did not take."""
+        self._group: list[Append] = []
+        """Being committed."""
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
         self._looked_s = self._started_s = 0.0
         self._loop: asyncio.AbstractEventLoop
@@ -131,6 +133,15 @@ class Writer:
         started_s = self._started_s
         return perf_counter() - started_s if started_s else 0.0
 
+    def undone(self) -> list[Append]:
+        """After a failure: return all that was handed over and will never be written."""
+        undone, self._group, self._held = self._group + self._held, [], []
+        with suppress(Empty):
+            while True:
+                if isinstance(item := self._queue.get_nowait(), Append):
+                    undone.append(item)
+        return undone
+
     # ---- the thread ----
 
     def _run(self) -> None:
@@ -148,7 +159,9 @@ class Writer:
         if self._space.is_full:
             group = self._refuse(group)
         if group:
+            self._group = group
             self._commit(group)
+            self._group = []
         if job is not None:
             self._do(job)
         now_s = perf_counter()
@@ -185,7 +198,7 @@ class Writer:
         except apsw.FullError:
             self._space.give_up()
             self.metrics.full += 1
-            events = self._refuse(group)
+            events = self._group = self._refuse(group)
             if len(events) == len(group):
                 self._held = events
             elif events:
@@ -237,9 +250,12 @@ class Writer:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _deliver(self, group: list[Append], seq: int, error: Exception | None) -> None:
-        """On the loop: tell all of a group; what one of them raises is not the others' business."""
         if error is None:
             self._on_commit(seq)
+        self.tell(group, error)
+
+    def tell(self, group: list[Append], error: Exception | None) -> None:
+        """On the loop: call what waits for a group; what one of them raises is not the others' business."""
         for append in group:
             try:
                 append.done(error)

@@ -39,9 +39,7 @@ def texts(rows: Sequence[object]) -> dict[int, str]:
     return {each.n: each.text for each in messages_of(rows)}  # type: ignore[arg-type]
 
 
-def test_texts_go_when_their_message_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_go_when_their_message_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only texts go, only old ones, only of messages that have ended; again, it only looks at what is
     left."""
     monkeypatch.setattr(retention, "SLICE_OCTETS", 300)
