@@ -80,8 +80,6 @@ def audit(folder: Path) -> Audit:
                 if row.seq <= end:
                     ledger.take(row)
             seq = rows[-1].seq
-        for missing in range(seq + 1, end + 1):
-            damaged(missing, 0, 0, 0)
         names = {number: name for name, number in reader.numbers_of("carrier").items()}
         ledger.count(names)
         for complaint in reader.check():
@@ -188,12 +186,14 @@ class _Ledger:
             message.segments = [EventKind.UNSENT] * len(message.segments)
         elif kind in _FOLLOWS:
             is_late = kind == EventKind.SUBMITTED and code & _LATE
-            is_said = kind != EventKind.RECEIPTED or not code & _INTERMEDIATE
+            is_passing = kind == EventKind.RECEIPTED and code & _INTERMEDIATE
             for index in range(len(message.segments)) if segment == WHOLE else (segment,):
                 before = message.segments[index]
                 if before not in _FOLLOWS[kind] and not is_late:
                     self._result.complain(f"{_name(kind)} after {_name(before)}", where)
-                if is_said:
+                if not (
+                    is_passing or (is_late and before == EventKind.CLAIMED)
+                ):  # another attempt is on its way
                     message.segments[index] = kind
 
     def _end(self, n: int, traffic_class: int, carrier: int, code: int) -> None:

@@ -71,16 +71,14 @@ class Reader:
 
         The journal has no gaps: what is not found here is damaged.
         """
-        low, _ = self.bounds
+        low, high = self.bounds
         try:
             rows = self._some("seq > ? ORDER BY seq", (after_seq,), most_octets)
         except _DAMAGED:
             return self._salvage(after_seq, lambda row: True, most_octets)
-        expected = max(low, after_seq + 1)
-        for row in rows:
-            for missing in range(expected, row.seq):
-                self._report(missing, 0, 0, 0)
-            expected = row.seq + 1
+        end = rows[-1].seq if rows else high
+        for missing in {*range(max(low, after_seq + 1), end + 1)}.difference([row.seq for row in rows]):
+            self._report(missing, 0, 0, 0)
         return rows
 
     def event_rows(self, after_seq: int) -> Iterator[StoredRow]:
