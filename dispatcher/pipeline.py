@@ -337,14 +337,20 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        return _submissions([message], [frames], number) if len(frames) == message.segments else []
+        if len(frames) != message.segments:
+            return []
+        submissions = _submissions([message], [frames], number)
+        for submission in submissions:
+            submission.framed_ms = now_ms
+        return submissions
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
         for submission in batch:
             message: Message = submission.message
-            if now_ms - message.accepted_ms > RENEW_AFTER_MS:
+            if now_ms - (submission.framed_ms or message.accepted_ms) > RENEW_AFTER_MS:
                 submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+                submission.framed_ms = now_ms
 
     # ---- the tail of a queue ----
 
