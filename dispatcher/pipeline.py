@@ -363,14 +363,20 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        return submissions([message], [frames], number) if len(frames) == message.segments else []
+        if len(frames) != message.segments:
+            return []
+        found = submissions([message], [frames], number)
+        for submission in found:
+            submission.framed_ms = now_ms
+        return found
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
         for submission in batch:
             message: Message = submission.message
-            if now_ms - message.accepted_ms > RENEW_AFTER_MS:
+            if now_ms - (submission.framed_ms or message.accepted_ms) > RENEW_AFTER_MS:
                 submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+                submission.framed_ms = now_ms
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the path; if it fails, the journal has: that is told elsewhere."""
