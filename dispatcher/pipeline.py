@@ -325,9 +325,7 @@ class Pipeline:
             incoming = [each for each in incoming if each not in messages]
             self._keep(lane, source, messages)
         if incoming:
-            acknowledge = partial(
-                lane.pool.acknowledge, source, incoming
-            )  # a lost connection: it comes again
+            acknowledge = partial(lane.pool.acknowledge, source, incoming)
             self.after_commit(acknowledge, partial(acknowledge, CommandStatus.ESME_RX_T_APPN))
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
@@ -363,12 +361,7 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        if len(frames) != message.segments:
-            return []
-        found = submissions([message], [frames], number)
-        for submission in found:
-            submission.framed_ms = now_ms
-        return found
+        return submissions([message], [frames], number, now_ms) if len(frames) == message.segments else []
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
