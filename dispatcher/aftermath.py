@@ -103,6 +103,9 @@ class Aftermath:
                 again.append(submission)
             else:
                 self._do(lane, submission, decision, now_ms)
+        health = self.health[lane.number]
+        if health.broken and not health.fit(True, now_ms):
+            lane.pause(True)  # not at the next tick: thousands would go until then
         if again:
             self._pipeline.put_back(lane, again)
 
@@ -343,6 +346,8 @@ class Aftermath:
         else:
             urgent = message.traffic_class <= TrafficClass.TRANSACTIONAL
             configured = [each for each in message.carriers if each in self._pipeline.lanes]
+            if trouble is not None:  # where it was tried, if that is fit
+                configured.sort(key=lambda each: each != trouble.carrier)
             if not configured:
                 self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return

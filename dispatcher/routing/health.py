@@ -265,13 +265,15 @@ class Health:
         """
         fits = [self._fit_of(number, urgent, now_ms) for number in route]
         best = fits.index(max(fits))
-        if fits[best] and self._carriers[route[best]].slow:
+        if fits[best][0] and self._carriers[route[best]].slow:
             self._carriers[route[best]].picked(urgent, now_ms)
         return (route[best], *route[:best], *route[best + 1 :])
 
-    def _fit_of(self, number: int, urgent: bool, now_ms: int) -> int:
+    def _fit_of(self, number: int, urgent: bool, now_ms: int) -> tuple[int, bool]:
         carrier = self._carriers.get(number)
-        return 0 if carrier is None or carrier.broken else carrier.fit(urgent, now_ms)
+        if carrier is None or carrier.broken:
+            return 0, False
+        return carrier.fit(urgent, now_ms), not (urgent and carrier.slow)
 
     def _picked(self, number: int, urgent: bool, now_ms: int) -> int:
         self._carriers[number].picked(urgent, now_ms)

@@ -74,7 +74,8 @@ def test_refused_with_other_route(tmp_path: Path) -> None:
         nobody = {"79000000003": {"RDELIVERYFAILURE": 1.0}}
         first_only = Behaviour(errors_to={"79000000002": {"RINVDSTADR": 1.0}, **nobody})
         async with Simulator(first_only) as first, Simulator(Behaviour(errors_to=nobody)) as second:
-            async with Dispatcher(config_for(tmp_path, first, second)) as dispatcher:
+            config = config_for(tmp_path, first, second)
+            async with Dispatcher(config) as dispatcher:
                 await until(lambda: all(lane.is_bound for lane in dispatcher.pipeline.lanes.values()))
                 accepted(await dispatcher.send(requests(5)))
                 ended = await outcomes(dispatcher, 5)
@@ -124,7 +125,8 @@ def test_a_campaign_is_not_burnt(tmp_path: Path, others: int) -> None:
         async with Simulator(Behaviour(errors={"RINVDSTADR": 1.0})) as first, Simulator() as second:
             smscs = (first, second)[: 1 + others]
             carrier = {"window": 10, "tps": 500}
-            async with Dispatcher(config_for(tmp_path, *smscs, carrier=carrier), now_ms=clock) as dispatcher:
+            config = config_for(tmp_path, *smscs, carrier=carrier)
+            async with Dispatcher(config, now_ms=clock) as dispatcher:
                 await until(lambda: all(lane.is_bound for lane in dispatcher.pipeline.lanes.values()))
                 accepted(await dispatcher.send(requests(1000, MARKETING)))
                 health = dispatcher.pipeline.aftermath.health[1]
@@ -206,7 +208,8 @@ def test_refused_as_a_whole_it_goes_elsewhere_as_a_whole(tmp_path: Path) -> None
     async def scenario() -> None:
         async with Simulator(Behaviour(errors={"RSUBMITFAIL": 1.0})) as first, Simulator() as second:
             clock = Clock()
-            async with Dispatcher(config_for(tmp_path, first, second), now_ms=clock) as dispatcher:
+            config = config_for(tmp_path, first, second)
+            async with Dispatcher(config, now_ms=clock) as dispatcher:
                 await until(lambda: all(lane.is_bound for lane in dispatcher.pipeline.lanes.values()))
                 accepted(await dispatcher.send([request(1, text=f"{LONG} {LONG} t1")]))
                 for _ in range(8):
