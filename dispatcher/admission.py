@@ -81,6 +81,8 @@ class Admission:
         self.reorder: Callable[[Sequence[int], int, int], tuple[int, ...]] | None = None
         """(carriers, traffic_class, now_ms) -> carriers; set while some carrier is not fit."""
         self.next_n = next_n
+        self.unread_n = 0
+        """After a restart, keys of messages up to here were left in the store."""
         self.oldest_key_n = 1
         """Keys of earlier messages are outside the idempotency window: they may come again."""
         self._marks: deque[tuple[int, int]] = deque()
@@ -131,6 +133,21 @@ class Admission:
                 batch.places.append(place)
                 batch.verdicts[place] = Accepted(found)
         return batch
+
+    @property
+    def may_know_less(self) -> bool:
+        """Whether keys within the window may be in the store only."""
+        return max(self.keys.forgotten_n, self.unread_n) >= self.oldest_key_n
+
+    def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
+        """Return the hashes of keys that are not known here."""
+        keys = (each.idempotency_key or each.client_ref for each in requests)
+        return [key_hash for key in keys if key and self.keys.get(key_hash := _hash(key)) is None]
+
+    def recall(self, found: Mapping[int, tuple[int, int]]) -> None:
+        """Take up what the store knows of unknown keys: n and hash of the body, by hash of the key."""
+        for key_hash, (n, body_hash) in found.items():
+            self.keys.put(key_hash, body_hash, n)
 
     def remember(self, messages: Iterable[Message]) -> None:
         """After a restart: take up the keys of what was accepted before, oldest first."""

@@ -19,7 +19,7 @@ from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.queue import ClassQueue
-from dispatcher.carrier.retry import Action, Cause, Decision, Situation, decide
+from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
 from dispatcher.config import Config
 from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
@@ -47,19 +47,6 @@ HOLD: Final = ATTEMPTS_MAX
 """As attempts of a scheduled segment: not to be sent again, only to be ended."""
 
 log = logging.getLogger("dispatcher.pipeline")
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What has happened to one segment so far; lost in a restart, but for the attempts."""
-
-    carrier: int
-    """Where it was, or its siblings are."""
-    tried: set[int] = field(default_factory=set)
-    cause: object = None
-    here: int = 0
-    """How often this cause came in a row, at this carrier."""
-    unanswered: int = 0
 
 
 @dataclass(slots=True)

@@ -167,7 +167,9 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def __repr__(self) -> str:
         """Say nothing personal (law 11): it may end in a log."""
-        return f"<Message {self.n}: {TrafficClass(self.traffic_class).name.lower()}, {self.segments} segments>"
+        return (
+            f"<Message {self.n}: {TrafficClass(self.traffic_class).name.lower()}, {self.segments} segments>"
+        )
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

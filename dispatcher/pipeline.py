@@ -15,7 +15,7 @@ it when the commit that holds its events has returned. What waits for time is th
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -90,6 +90,9 @@ class Pipeline:
         self.lanes: dict[int, Lane] = {}
         self.profiles: dict[int, Profile] = {}
         self.aftermath: Aftermath
+        self.recall: Callable[
+            [list[int]], Awaitable[dict[int, tuple[int, int]]]
+        ]  # see Projection.by_key_hash
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
@@ -111,6 +114,8 @@ class Pipeline:
         When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk
         will be found when it is opened again.
         """
+        if self.admission.may_know_less and (unknown := self.admission.unknown_keys(requests)):
+            self.admission.recall(await self.recall(unknown))
         now_ms = self.now_ms()
         batch = self.admission.admit(requests, now_ms, self._closed())
         if batch.messages:

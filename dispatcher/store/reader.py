@@ -108,12 +108,12 @@ class Reader:
     def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
         """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
         hold `count` messages."""
-        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        query = "SELECT seq, at_ms, count FROM journal WHERE last > 0 ORDER BY seq DESC"
         oldest_seq = held = 0
-        for seq, its_count in self._connection.execute(query, (since_ms,)):
-            oldest_seq, held = seq, held + its_count
-            if held >= count:
+        for seq, at_ms, its_count in self._connection.execute(query):
+            if at_ms < since_ms or held >= count:
                 break
+            oldest_seq, held = seq, held + its_count
         condition = "last > 0 AND seq >= ? ORDER BY seq"
         while held and (rows := self._some(condition, (oldest_seq,), SLICE_OCTETS)):
             yield from rows
