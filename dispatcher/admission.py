@@ -9,7 +9,7 @@ holds the last ones, also over a restart; how old a number is, is told by marks,
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -34,6 +34,8 @@ SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
 _REFERENCES: Final = 1 << 16
 _NO_ROUTE: Final = Refusal(Code.NO_ROUTE, "no route of the configuration fits this message", "to")
 
+Recall = Callable[[list[int]], Awaitable[dict[int, tuple[int, int]]]]
+"""Hashes of idempotency keys -> of those that the store knows, n and hash of the body."""
 Route = Callable[[str, str, int, int], tuple[int, ...]]
 """(to, sender, traffic_class, n) -> numbers of carriers, best first none: no rule fits."""
 

@@ -15,14 +15,14 @@ it when the commit that holds its events has returned. What waits for time is th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from dispatcher._ext.book import Book, Submission
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch, number_of
+from dispatcher.admission import Admission, Batch, Recall, number_of
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
@@ -90,9 +90,7 @@ class Pipeline:
         self.lanes: dict[int, Lane] = {}
         self.profiles: dict[int, Profile] = {}
         self.aftermath: Aftermath
-        self.recall: Callable[
-            [list[int]], Awaitable[dict[int, tuple[int, int]]]
-        ]  # see Projection.by_key_hash
+        self.recall: Recall
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
