@@ -29,7 +29,7 @@ def rates(flows: dict[str, Any]) -> str:
     """Return a row a pair of binds and window."""
     head = ("binds x window", "segments/s", "first accept to last outcome", "CPU us a segment",
             "loop + writer + rest", "commits/s", "octets a segment", "accept p50 / p99", "simulator us",
-            "lost", "others")  # fmt: skip
+            "lost", "others, of a core")  # fmt: skip
     lines = [
         (
             name,
