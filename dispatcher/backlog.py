@@ -53,6 +53,8 @@ class Backlog:
             queue.loaded_n = max(queue.loaded_n, row.last)
             if not queue.room:
                 break
+        if not queue.is_behind:
+            queue.tail_count = 0  # a damaged row counted until here
         lane.look()
 
     async def _read_on(self, queue: ClassQueue) -> list[StoredRow]:

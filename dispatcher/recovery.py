@@ -9,13 +9,18 @@ Every accepted message is in one of these places afterwards, by what the events 
 * untouched: it still waits in its stream, and the queue reads on from its beginning.
 """
 
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 from dispatcher.admission import KEYS_REMEMBERED
+from dispatcher.carrier.queue import ClassQueue
 from dispatcher.carrier.schedule import Due
 from dispatcher.model import EventKind
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
+from dispatcher.store.reader import Reader
 from dispatcher.store.records import unpack_messages
 
 FIND_MOST: Final = 2_000
@@ -33,10 +38,6 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         for row in reader.event_rows(0):
             book.replay(row.body)
         book.recovered()
-        for lane in pipeline.lanes.values():
-            for queue in lane.queues:
-                queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
-                queue.expires(queue.loaded_n + 1, queue.tail_n, 0)  # to be looked through at once
         admission = pipeline.admission
         admission.next_n = reader.last_n + 1
         for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
@@ -47,8 +48,31 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
                 messages = unpack_messages(row.body, row.count)
                 pipeline.aftermath.wait([message for message in messages if not book.touched(message.n)])
             after_n = rows[-1].last
+        later = {due.n for due in pipeline.aftermath.schedule}
+        numbers = range(1, admission.next_n)
+        waiting = array("q", [n for n in numbers if not book.touched(n) and n not in later])
+        for lane in pipeline.lanes.values():
+            for queue in lane.queues:
+                _find_tail(queue, reader, waiting)
     finally:
         reader.close()
+
+
+def _find_tail(queue: ClassQueue, reader: Reader, waiting: Sequence[int]) -> None:
+    """Begin behind the rows of which nothing waits.
+
+    Numbers of several queues interleave: it may be too early, and `tail_count` too high by what others have
+    between.
+    """
+    for first, last, count in reader.spans(queue.stream):
+        held = bisect_right(waiting, last) - bisect_left(waiting, first)
+        if held:
+            queue.tail_count += min(held, count)
+        elif not queue.tail_count:
+            queue.loaded_n = last
+        queue.tail_n = last
+    if queue.is_behind:
+        queue.expires(queue.loaded_n + 1, queue.tail_n, 0)  # to be looked through at once
 
 
 async def take_up(pipeline: Pipeline) -> None:
