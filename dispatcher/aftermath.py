@@ -332,9 +332,9 @@ class Aftermath:
             number = trouble.carrier
         else:
             urgent = message.traffic_class <= TrafficClass.TRANSACTIONAL
+            tried = trouble.carrier if trouble is not None else 0  # there again, if that is fit
             configured = [each for each in message.carriers if each in self._pipeline.lanes]
-            if trouble is not None:  # where it was tried, if that is fit
-                configured.sort(key=lambda each: each != trouble.carrier)
+            configured.sort(key=lambda each: each != tried)
             if not configured:
                 self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return
@@ -362,11 +362,10 @@ class Aftermath:
         """Settle receipts in unusual words; return what is to be kept: messages of subscribers."""
         dialect = self._pipeline.profiles[lane.number].dialect
         found = settle_odd(self._book, dialect, lane.number, odd, now_ms)
-        where = {"carrier": lane.name}
         if found.unreadable:
-            log.warning("%d receipts without an id or a state were kept", found.unreadable, extra=where)
+            log.warning("%d unreadable receipts kept", found.unreadable, extra={"carrier": lane.name})
         for word in found.unmapped:
-            log.warning("a receipt in words unknown to the carrier's profile", extra={**where, "stat": word})
+            log.warning("a receipt in unknown words", extra={"carrier": lane.name, "stat": word})
         return found.messages
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:

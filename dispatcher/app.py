@@ -215,6 +215,9 @@ class Dispatcher:
         await asyncio.gather(*(lane.close(limit_ms) for lane in self.pipeline.lanes.values()))
         if self.failure is None:
             await self.pipeline.settle()
+            for lane in self.pipeline.lanes.values():
+                lane.give_back()  # its claim was under way
+            await self.pipeline.settle()
             await self._snapshot()
         await self._ask(self.projection.close)
         self._projector.shutdown()

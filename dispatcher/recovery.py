@@ -6,17 +6,21 @@ Every accepted message is in one of these places afterwards, by what the events 
 * submitted: the book awaits its receipt;
 * claimed and not answered: it may have been written, so it is judged as an unanswered one;
 * refused, unsent, waiting for a retry, moved: it goes on when it is due, or now;
-* untouched: it still waits in its stream, and the queue reads on from its beginning.
+* untouched: it still waits in its stream, and the queue reads on from it.
 """
 
-from collections.abc import Iterable, Iterator
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dispatcher.admission import KEYS_REMEMBERED
+from dispatcher.carrier.queue import ClassQueue
 from dispatcher.carrier.schedule import Due
 from dispatcher.model import EventKind
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
+from dispatcher.store.reader import Reader
 from dispatcher.store.records import unpack_messages
 
 FIND_MOST: Final = 2_000
@@ -37,28 +41,52 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         for row in reader.event_rows(snapshot.seq if snapshot is not None else 0):
             book.replay(row.body)
         book.recovered()
-        for lane in pipeline.lanes.values():
-            for queue in lane.queues:
-                if snapshot is not None:
-                    queue.loaded_n = snapshot.marks.get(str(queue.stream), 0)
-                queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
-                queue.expires(queue.loaded_n + 1, queue.tail_n, 0)  # to be looked through at once
-        admission = pipeline.admission
-        admission.next_n = reader.last_n() + 1
-        first_n = remembered = 0
-        for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
-            admission.remember(unpack_messages(row.body, row.count))
-            first_n, remembered = first_n or row.first, remembered + row.count
-        if remembered >= KEYS_REMEMBERED:
-            admission.unread_n = first_n - 1
+        _restore_keys(reader, pipeline)
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
             for row in rows:
                 messages = unpack_messages(row.body, row.count)
                 pipeline.aftermath.wait([message for message in messages if not book.touched(message.n)])
             after_n = rows[-1].last
+        queues = [queue for lane in pipeline.lanes.values() for queue in lane.queues]
+        for queue in queues:
+            queue.loaded_n = snapshot.marks.get(str(queue.stream), 0) if snapshot is not None else 0
+        later = {due.n for due in pipeline.aftermath.schedule}
+        numbers = range(min(queue.loaded_n for queue in queues) + 1, pipeline.admission.next_n)
+        waiting = array("q", [n for n in numbers if not book.touched(n) and n not in later])
+        for queue in queues:
+            _find_tail(queue, reader, waiting)
     finally:
         reader.close()
+
+
+def _restore_keys(reader: Reader, pipeline: Pipeline) -> None:
+    """Go on with the next number, and know again which keys came: who was not answered repeats them (F02)."""
+    admission = pipeline.admission
+    admission.next_n = reader.last_n() + 1
+    first_n = remembered = 0
+    for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
+        admission.remember(unpack_messages(row.body, row.count))
+        first_n, remembered = first_n or row.first, remembered + row.count
+    if remembered >= KEYS_REMEMBERED:
+        admission.unread_n = first_n - 1
+
+
+def _find_tail(queue: ClassQueue, reader: Reader, waiting: Sequence[int]) -> None:
+    """Begin behind the rows of which nothing waits.
+
+    Numbers of several queues interleave: it may be too early, and `tail_count` too high by what others have
+    between.
+    """
+    for first, last, count in reader.spans(queue.stream, queue.loaded_n):
+        held = bisect_right(waiting, last) - bisect_left(waiting, first)
+        if held:
+            queue.tail_count += min(held, count)
+        elif not queue.tail_count:
+            queue.loaded_n = last
+        queue.tail_n = last
+    if queue.is_behind:
+        queue.expires(queue.loaded_n + 1, queue.tail_n, 0)  # to be looked through at once
 
 
 def framed(pieces: Iterable[bytes]) -> Iterator[bytes]:

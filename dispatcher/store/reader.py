@@ -144,15 +144,10 @@ class Reader:
             return [str(error)]
         return [] if found == ["ok"] else found
 
-    def tail(self, stream: int, after_n: int) -> tuple[int, int]:
-        """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie
-        above `after_n`: those of the row that holds it count all."""
-        last, count = self._connection.execute(
-            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal"
-            " WHERE stream = ? AND last > ?",
-            (stream, after_n),
-        ).get
-        return last, count
+    def spans(self, stream: int, after_n: int = 0) -> Iterator[tuple[int, int, int]]:
+        """Yield (first, last, count) of the rows of a stream that hold numbers above `after_n`, in order."""
+        query = "SELECT first, last, count FROM journal WHERE stream = ? AND last > ? ORDER BY last"
+        yield from self._connection.execute(query, (stream, after_n))
 
     def numbers_of(self, kind: str) -> dict[str, int]:
         """Return the numbers of all named streams or carriers."""

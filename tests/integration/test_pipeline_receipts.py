@@ -27,13 +27,8 @@ from tests.integration.house import (
 )
 
 DELIVERED = (Outcome.DELIVERED, Reason.RECEIPT)
-HEX = {
-    "notation": "hex",
-    "receipt_notation": "decimal",
-    "width": 8,
-    "first": 0x38601FA,
-    "tlv_notation": "receipt",
-}
+HEX = {"notation": "hex", "receipt_notation": "decimal", "width": 8, "first": 0x38601FA}
+HEX_BY_TEXT = {"base": "hex_ids", "receipts": {"tlv_id": "receipt"}}
 
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     # how receipts come, what the carrier's configuration says of it
@@ -47,6 +42,10 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "an intermediate one first": ({"receipts": {"intermediate": 1}}, {}),
     "an intermediate one behind": ({"receipts": {"intermediate": 1, "intermediate_after": True}}, {}),
     "hexadecimal answers, decimal receipts": ({"message_id": HEX}, {"profile": "hex_ids"}),
+    "hexadecimal answers, decimal TLVs": (
+        {"message_id": {**HEX, "tlv_notation": "receipt"}},
+        {"profile": HEX_BY_TEXT},
+    ),
     "without TLVs": ({"receipts": {"dialect": {"id_tlv": False, "state_tlv": False}}}, {}),
     "without text": ({"receipts": {"dialect": {"text": ""}}}, {}),
     "without the mark of a receipt": ({"receipts": {"dialect": {"esm_class": 0}}}, {}),
@@ -70,7 +69,8 @@ def test_a_receipt_finds_its_message(tmp_path: Path, way: str) -> None:
 
     async def scenario() -> None:
         async with Simulator(parse(behaviour, Behaviour)) as smsc:
-            async with Dispatcher(config_for(tmp_path, smsc, carrier=carrier)) as dispatcher:
+            config = config_for(tmp_path, smsc, carrier=carrier)
+            async with Dispatcher(config) as dispatcher:
                 accepted(await dispatcher.send(requests(60)))
                 assert set((await outcomes(dispatcher, 60)).values()) == {DELIVERED}
                 totals = smsc.ledger.of("bank")
@@ -218,25 +218,26 @@ def test_a_message_of_a_subscriber_is_kept_before_it_is_answered(tmp_path: Path,
     run(scenario())
 
 
-def test_receipts_are_answered_after_their_commit(tmp_path: Path) -> None:
+def test_receipts_are_answered_after_their_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Law 1: while the journal does not commit, no receipt is answered; then all are."""
 
     async def scenario() -> None:
         async with Simulator(parse({"receipts": {"delay_ms": 200}}, Behaviour)) as smsc:
-            async with Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
+            config = config_for(tmp_path, smsc)
+            async with Dispatcher(config) as dispatcher:
                 accepted(await dispatcher.send(requests(10)))
                 totals = smsc.ledger.of("bank")
                 await until(lambda: totals.responses == {0: 10})
                 await dispatcher.committed()
                 held: list[Any] = []
                 writer = dispatcher.journal._writer
-                put, writer.put = writer.put, held.append  # type: ignore[method-assign]
+                monkeypatch.setattr(writer, "put", held.append)
                 await until(lambda: sum(totals.receipts.values()) == 10)
                 await asyncio.sleep(0.1)
                 assert not totals.acknowledged
-                writer.put = put  # type: ignore[method-assign]
+                monkeypatch.undo()
                 for item in held:
-                    put(item)
+                    writer.put(item)
                 await until(lambda: totals.acknowledged == {0: 10})
 
     run(scenario())
