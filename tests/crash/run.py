@@ -1,6 +1,7 @@
 """A run: a simulated carrier here, a dispatcher in a child that is killed again and again, then lives."""
 
 import asyncio
+import itertools
 import os
 import shutil
 import sys
@@ -66,16 +67,26 @@ def chosen(names: Sequence[str], random: Random, disk_ms: int = 0) -> list[Kill]
 
 
 async def crash(
-    name: str, kills: list[Kill], seed: int, folder: Path, *, throttled: float = 0.0, disk_ms: int = 0
+    name: str,
+    kills: list[Kill],
+    seed: int,
+    folder: Path,
+    *,
+    throttled: float = 0.0,
+    break_ms: int = 0,
+    disk_ms: int = 0,
 ) -> Report:
-    """Run, kill, reconcile. `throttled` and `disk_ms`: see Scene."""
+    """Run, kill, reconcile. Keywords: see Scene."""
     report = Report(name, kills, seed)
     started_s = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     total = MESSAGES * (len(kills) + 1)
-    its = Scene(seed, total, time.time_ns() // 1_000_000, throttled=throttled, disk_ms=disk_ms)
+    its = Scene(
+        seed, total, time.time_ns() // 1_000_000, throttled=throttled, break_ms=break_ms, disk_ms=disk_ms
+    )
     async with Simulator(settings=scene.settings(its)) as smsc:
         msgspec.structs.replace(its, port=smsc.port).save(folder)
+        breaking = asyncio.create_task(_break(smsc, break_ms, report.account))
         for number, kill in enumerate(kills, 1):
             code, said = await _child(folder, MESSAGES * number, kill, seed)
             if code == 0:
@@ -92,6 +103,7 @@ async def crash(
         if code:
             report.complaints.append(f"the last start ended with exit code {code}: {said}")
         await _quiet(smsc)
+        breaking.cancel()
         copied = _copy(folder, len(kills) + 1)
         stored = Stored(copied)
         stored.project(copied)
@@ -123,6 +135,13 @@ async def _child(folder: Path, until: int, kill: Kill | None, seed: int) -> tupl
         return 1, f"still there after {CHILD_S} s: {said.decode()[-2000:]}"
     assert process.returncode is not None
     return process.returncode, said.decode()[-2000:]
+
+
+async def _break(smsc: Simulator, break_ms: int, account: Account) -> None:
+    """Reset connections, one carrier after the other."""
+    for name in itertools.cycle(scene.ACCOUNTS) if break_ms else ():
+        await asyncio.sleep(break_ms / 1000)
+        account.breaks += smsc.account(name).act("disconnect")["binds"]
 
 
 async def _quiet(smsc: Simulator) -> None:
