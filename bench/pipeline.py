@@ -119,7 +119,7 @@ def _stages(effort: Effort) -> dict[str, Any]:
 
 
 def _backlog(effort: Effort, job: Job) -> dict[str, Any]:
-    """Fill a store while the carrier is down, kill -9, start again, drain."""
+    """Fill a store while the carrier is down, kill -9, start again, drain; start once more."""
     with _smsc() as smsc, new_store() as store:
         job = msgspec.structs.replace(job, store=store, messages=effort.backlog)
         filled = json.loads(killed(_command("fill", job)))
@@ -128,9 +128,10 @@ def _backlog(effort: Effort, job: Job) -> dict[str, Any]:
             job, port=smsc.port, levels=levels, span_s=effort.level_s, slice_s=effort.slice_s
         )
         drained = _run("drain", job, smsc)
+        history = json.loads(run(_command("start", job)))
     if not drained["found"] == filled["accepted"] == effort.backlog:
         raise FailedError(f"{filled['accepted']} accepted, {drained['found']} found")
-    return {**drained, "filled": filled}
+    return {**drained, "filled": filled, "history": history}
 
 
 def _run(name: str, job: Job, smsc: Smsc) -> dict[str, Any]:

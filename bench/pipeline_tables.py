@@ -77,7 +77,9 @@ def backlog(flows: dict[str, Any]) -> str:
         f"{filled['empty_bytes'] / 2**20:,.0f} MiB of the empty process. Then kill -9, and a start: "
         f"accepting {flow['accepting_ns'] / 1e9:.2f} s, first submit {flow['submitting_ns'] / 1e9:.2f} s "
         f"after the process was started. "
-        f"Lost: {flow['accepted'] - flow['proof']['finished']:,} of {flow['accepted']:,}."
+        f"Lost: {flow['accepted'] - flow['proof']['finished']:,} of {flow['accepted']:,}. When all of these "
+        f"are finished, a start takes {flow['history']['accepting_ns'] / 1e9:.2f} s and "
+        f"{flow['history']['resident_bytes'] / 2**20:,.0f} MiB."
     )
     return f"{grid(head, lines)}\n\n{said}"
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dispatcher import __version__
-from dispatcher.cli import plan, segments, simulate
+from dispatcher.cli import audit, plan, rebuild, segments, simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     segments.add_to(commands)
     simulate.add_to(commands)
     plan.add_to(commands)
+    audit.add_to(commands)
+    rebuild.add_to(commands)
     given = parser.parse_args(arguments)
     try:
         code = int(given.run(given))

@@ -9,7 +9,7 @@ holds the last ones, also over a restart; how old a number is, is told by marks,
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -34,6 +34,8 @@ SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
 _REFERENCES: Final = 1 << 16
 _NO_ROUTE: Final = Refusal(Code.NO_ROUTE, "no route of the configuration fits this message", "to")
 
+Recall = Callable[[list[int]], Awaitable[dict[int, tuple[int, int]]]]
+"""Hashes of idempotency keys -> of those that the store knows, n and hash of the body."""
 Route = Callable[[str, str, int, int], tuple[int, ...]]
 """(to, sender, traffic_class, n) -> numbers of carriers, best first none: no rule fits."""
 
@@ -78,7 +80,11 @@ class Admission:
         next_n: int = 1,
     ) -> None:
         self.keys = Keys(KEYS_REMEMBERED)
+        self.reorder: Callable[[Sequence[int], int, int], tuple[int, ...]] | None = None
+        """(carriers, traffic_class, now_ms) -> carriers; set while some carrier is not fit."""
         self.next_n = next_n
+        self.unread_n = 0
+        """After a restart, keys of messages up to here were left in the store."""
         self.oldest_key_n = 1
         """Keys of earlier messages are outside the idempotency window: they may come again."""
         self._marks: deque[tuple[int, int]] = deque()
@@ -129,6 +135,21 @@ class Admission:
                 batch.places.append(place)
                 batch.verdicts[place] = Accepted(found)
         return batch
+
+    @property
+    def may_know_less(self) -> bool:
+        """Whether keys within the window may be in the store only."""
+        return max(self.keys.forgotten_n, self.unread_n) >= self.oldest_key_n
+
+    def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
+        """Return the hashes of keys that are not known here."""
+        keys = (each.idempotency_key or each.client_ref for each in requests)
+        return [key_hash for key in keys if key and self.keys.get(key_hash := _hash(key)) is None]
+
+    def recall(self, found: Mapping[int, tuple[int, int]]) -> None:
+        """Take up what the store knows of unknown keys: n and hash of the body, by hash of the key."""
+        for key_hash, (n, body_hash) in found.items():
+            self.keys.put(key_hash, body_hash, n)
 
     def remember(self, messages: Iterable[Message]) -> None:
         """After a restart: take up the keys of what was accepted before, oldest first."""
@@ -198,6 +219,8 @@ class Admission:
         carriers = self._route(to, request.sender, traffic_class, n)
         if not carriers:
             return _refused(request, _NO_ROUTE)
+        if self.reorder is not None:
+            carriers = self.reorder(carriers, traffic_class, now_ms)
         slot = hash(to) & (_REFERENCES - 1)
         reference = self._references[slot]
         message = Message(

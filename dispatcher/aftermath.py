@@ -11,14 +11,15 @@ others went.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.retry import Action, Cause, Decision, Situation, decide
+from dispatcher.carrier.queue import ClassQueue
+from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
 from dispatcher.config import Config
 from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
@@ -46,19 +47,6 @@ HOLD: Final = ATTEMPTS_MAX
 """As attempts of a scheduled segment: not to be sent again, only to be ended."""
 
 log = logging.getLogger("dispatcher.pipeline")
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What has happened to one segment so far; lost in a restart, but for the attempts."""
-
-    carrier: int
-    """Where it was, or its siblings are."""
-    tried: set[int] = field(default_factory=set)
-    cause: object = None
-    here: int = 0
-    """How often this cause came in a row, at this carrier."""
-    unanswered: int = 0
 
 
 @dataclass(slots=True)
@@ -102,6 +90,9 @@ class Aftermath:
                 again.append(submission)
             else:
                 self._do(lane, submission, decision, now_ms)
+        health = self.health[lane.number]
+        if health.broken and not health.fit(True, now_ms):
+            lane.pause(True)  # not at the next tick: thousands would go until then
         if again:
             self._pipeline.put_back(lane, again)
 
@@ -243,6 +234,7 @@ class Aftermath:
         now_ms = self._pipeline.now_ms()
         for lane in self._pipeline.lanes.values():
             self._look_after(lane, now_ms)
+        self._pipeline.admission.reorder = self._reorder if now_ms < self.health.fit_from_ms else None
         self._book.orphan(now_ms - PARKED_MS, now_ms, EXPIRE_MOST)
         for n, group in list(self._groups.items()):
             if group.since_ms < now_ms - REGROUP_MS:
@@ -286,11 +278,17 @@ class Aftermath:
         lane.pause(self._pipeline.is_closing or (health.broken and not fit))
         lane.probes = PROBES if health.broken else 0
         if not fit:
-            self._evacuate(lane, now_ms)
+            lane.give_back()
+            self._evacuate(lane, lane.queues, now_ms)
+        elif health.slow:
+            self._evacuate(lane, lane.queues[: TrafficClass.TRANSACTIONAL + 1], now_ms)
 
-    def _evacuate(self, lane: Lane, now_ms: int) -> None:
-        """Bring what waits for a carrier that is down or paused to others, whole messages in order."""
-        for queue in lane.queues:
+    def _reorder(self, carriers: Sequence[int], traffic_class: int, now_ms: int) -> tuple[int, ...]:
+        return self.health.order(carriers, now_ms, traffic_class <= TrafficClass.TRANSACTIONAL)
+
+    def _evacuate(self, lane: Lane, queues: Sequence[ClassQueue], now_ms: int) -> None:
+        """Bring what waits for a carrier that is down, paused or slow to others, whole messages in order."""
+        for queue in queues:
             batch: list[Submission] = []
             kept: list[Submission] = []
             queue.take_into(batch, MOVE_MOST, now_ms)
@@ -307,6 +305,8 @@ class Aftermath:
     def _other(self, lane: Lane, submission: Submission, now_ms: int) -> int | None:
         message: Message = submission.message
         others = [each for each in message.carriers if each != lane.number and each in self._pipeline.lanes]
+        if self.health[lane.number].slow and lane.is_bound:
+            others = [each for each in others if not self.health[each].slow]
         return self.health.pick(others, now_ms, submission.traffic_class <= TrafficClass.TRANSACTIONAL)
 
     async def _take_up(self, due: list[Due]) -> None:
@@ -333,6 +333,8 @@ class Aftermath:
         else:
             urgent = message.traffic_class <= TrafficClass.TRANSACTIONAL
             configured = [each for each in message.carriers if each in self._pipeline.lanes]
+            if trouble is not None:  # where it was tried, if that is fit
+                configured.sort(key=lambda each: each != trouble.carrier)
             if not configured:
                 self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return

@@ -10,6 +10,7 @@ Only this file knows all rooms.
 """
 
 import asyncio
+import logging
 import os
 import random
 import time
@@ -30,7 +31,7 @@ from dispatcher.aftermath import TICK_S, Aftermath
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import load
 from dispatcher.carrier.queue import ClassQueue
-from dispatcher.config import Carrier, Config
+from dispatcher.config import DAY_MS, Carrier, Config
 from dispatcher.errors import ConfigError, OverloadedError
 from dispatcher.model import Accepted, Event, Refused, SendRequest, TrafficClass
 from dispatcher.pipeline import Pipeline
@@ -44,6 +45,9 @@ from dispatcher.smpp.account import Account, Tls
 from dispatcher.smpp.session import DEFAULT_TIMERS
 from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection, Status
+from dispatcher.store.retention import forget_texts, trim
+
+log = logging.getLogger("dispatcher.app")
 
 SNAPSHOT_S: Final = 60.0
 """Between snapshots: a restart replays the events of about a minute."""
@@ -53,6 +57,8 @@ SETTLED_MAX: Final = 1_000_000
 """Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
 PROJECT_ROWS: Final = 16
 """Of the journal, folded into the projection at a time: some milliseconds."""
+RETAIN_S: Final = 600.0
+"""Between two looks for what is kept no longer: days are not counted by the second."""
 HISTORY_OCTETS: Final = 1 << 20
 """Of events in one read."""
 
@@ -152,6 +158,12 @@ class Dispatcher:
             raise ValueError("give a client_ref, or to: the digits of a number")
         return await self._ask(self.projection.by_number, to, most, before_n)
 
+    async def _recall(self, key_hashes: list[int]) -> dict[int, tuple[int, int]]:
+        return await self._ask(self.projection.by_key_hash, key_hashes)
+
+    async def _finished(self, numbers: list[int]) -> set[int]:
+        return await self._ask(self.projection.finished, numbers)
+
     async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._projector, call, *arguments)
 
@@ -188,7 +200,7 @@ class Dispatcher:
             await lane.pool.start()
             lane.look()
         self.projection = await self._ask(Projection, Path(self.config.store), self._on_corrupt)
-        work = (self._tick(), self._snapshots(), self._project())
+        work = (self._tick(), self._snapshots(), self._project(), self._retain())
         self._tasks = [loop.create_task(each) for each in work]
 
     async def close(self, limit_ms: int = 10_000) -> None:
@@ -235,6 +247,7 @@ class Dispatcher:
             self._now_ms,
         )
         pipeline.profiles = profiles
+        pipeline.recall = self._recall
         pipeline.aftermath = Aftermath(pipeline, config, health, random.random)
         reserved = tuple(config.classes[traffic_class].reserved_window for traffic_class in TrafficClass)
         for name, carrier in config.carriers.items():
@@ -284,6 +297,19 @@ class Dispatcher:
             rows = await self._ask(self.projection.catch_up, PROJECT_ROWS)
             await asyncio.sleep(max(2 * (loop.time() - started_s), 0.0 if rows else TICK_S))
 
+    async def _retain(self) -> None:
+        """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""
+        kept = self.config.retention
+        while True:
+            await asyncio.sleep(RETAIN_S)
+            now_ms = self._now_ms()
+            with suppress(OverloadedError):  # a full disk: deleting needs some room, too
+                await forget_texts(self.journal, self._finished, now_ms - kept.texts_days * DAY_MS)
+                before_ms = now_ms - kept.events_days * DAY_MS
+                await trim(self.journal, self._finished, before_ms, self.projection.seq)
+                while await self._ask(self.projection.trim, now_ms - kept.records_days * DAY_MS):
+                    pass
+
     async def _snapshot(self) -> None:
         """Keep the book as it is, so that a restart need not read everything.
 
@@ -299,7 +325,10 @@ class Dispatcher:
             )
 
     def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:
-        self._corrupt.append((seq, stream, first, last))
+        """Told in a reader's thread of a damaged row: its neighbours go on."""
+        if (damaged := (seq, stream, first, last)) not in self._corrupt:
+            self._corrupt.append(damaged)
+            log.error("row %d of the journal is damaged (stream %d, messages %d to %d)", *damaged)
 
     def _on_failure(self, error: BaseException) -> None:
         if self.failure is None:

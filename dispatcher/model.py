@@ -137,6 +137,10 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: int = 0
     send_after_ms: int = 0
 
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): it may end in a log."""
+        return f"<SendRequest {TrafficClass(self.traffic_class).name.lower()}: {len(self.text)} characters>"
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was accepted: a record of the journal, as a msgpack array in this order.
@@ -160,6 +164,12 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     client_ref: str | None = None
     key_hash: int = 0
     body_hash: int = 0
+
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): it may end in a log."""
+        return (
+            f"<Message {self.n}: {TrafficClass(self.traffic_class).name.lower()}, {self.segments} segments>"
+        )
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

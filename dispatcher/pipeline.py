@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from dispatcher._ext.book import Book, Submission
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch, number_of
+from dispatcher.admission import Admission, Batch, Recall, number_of
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
@@ -90,6 +90,7 @@ class Pipeline:
         self.lanes: dict[int, Lane] = {}
         self.profiles: dict[int, Profile] = {}
         self.aftermath: Aftermath
+        self.recall: Recall
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
@@ -111,6 +112,8 @@ class Pipeline:
         When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk
         will be found when it is opened again.
         """
+        if self.admission.may_know_less and (unknown := self.admission.unknown_keys(requests)):
+            self.admission.recall(await self.recall(unknown))
         now_ms = self.now_ms()
         batch = self.admission.admit(requests, now_ms, self._closed())
         if batch.messages:
@@ -325,9 +328,7 @@ class Pipeline:
             incoming = [each for each in incoming if each not in messages]
             self._keep(lane, source, messages)
         if incoming:
-            acknowledge = partial(
-                lane.pool.acknowledge, source, incoming
-            )  # a lost connection: it comes again
+            acknowledge = partial(lane.pool.acknowledge, source, incoming)
             self.after_commit(acknowledge, partial(acknowledge, CommandStatus.ESME_RX_T_APPN))
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
@@ -363,14 +364,15 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        return submissions([message], [frames], number) if len(frames) == message.segments else []
+        return submissions([message], [frames], number, now_ms) if len(frames) == message.segments else []
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
         for submission in batch:
             message: Message = submission.message
-            if now_ms - message.accepted_ms > RENEW_AFTER_MS:
+            if now_ms - (submission.framed_ms or message.accepted_ms) > RENEW_AFTER_MS:
                 submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+                submission.framed_ms = now_ms
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the path; if it fails, the journal has: that is told elsewhere."""

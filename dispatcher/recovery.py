@@ -42,10 +42,15 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
                 if snapshot is not None:
                     queue.loaded_n = snapshot.marks.get(str(queue.stream), 0)
                 queue.tail_n, queue.tail_count = reader.tail(queue.stream, queue.loaded_n)
+                queue.expires(queue.loaded_n + 1, queue.tail_n, 0)  # to be looked through at once
         admission = pipeline.admission
         admission.next_n = reader.last_n() + 1
+        first_n = remembered = 0
         for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
             admission.remember(unpack_messages(row.body, row.count))
+            first_n, remembered = first_n or row.first, remembered + row.count
+        if remembered >= KEYS_REMEMBERED:
+            admission.unread_n = first_n - 1
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
             for row in rows:

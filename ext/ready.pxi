@@ -10,7 +10,7 @@ cdef class Submission:
     `message` is the caller's own; it must not lead back here, as the collector does not look. `n` is 1 to
     2 ** 40 - 1, `segment` counts from 0 to `segments` - 1. `deadline_ms` is a time of UTC, 0: none. `frame` is the
     whole submit_sm. `attempts` counts the claims; whoever finds that one was no attempt takes it back.
-    `trouble` is the caller's own, None to begin with.
+    `framed_ms` is when the frame was made, 0: with the message. `trouble` is the caller's own, None to begin with.
     ValueError: a number out of its range.
     """
 
@@ -19,6 +19,7 @@ cdef class Submission:
     cdef public object trouble
     cdef readonly uint64_t n
     cdef readonly int64_t deadline_ms
+    cdef public int64_t framed_ms
     cdef public uint16_t attempts
     cdef public uint16_t carrier
     cdef readonly uint8_t segment

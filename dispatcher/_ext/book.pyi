@@ -18,6 +18,7 @@ class Submission:
     claimed: bool
     cancelled: bool
     frame: bytes
+    framed_ms: int
     trouble: Any
     def __init__(
         self,

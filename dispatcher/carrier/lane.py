@@ -174,10 +174,14 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
         await self.pool.close(limit_ms)
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give back what is claimed and was not written: it may wait long here, or go elsewhere."""
         for queue in self.queues:
             batch: list[Submission] = []
-            queue.claimed.pull(len(queue.claimed), 0, batch)
-            self._desk.unsent(self, batch)
+            if queue.claimed.pull(len(queue.claimed), 0, batch):
+                self._desk.unsent(self, batch)
 
     # ---- one turn ----
 

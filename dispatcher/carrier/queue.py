@@ -145,21 +145,24 @@ class ClassQueue:
         batch += self.take(most, now_ms)
 
 
-def submissions(messages: list[Message], frames: list[list[bytes]], carrier: int) -> list[Submission]:
-    """Return the segments of messages, in order; `frames` are those of each message."""
+def submissions(
+    messages: list[Message], frames: list[list[bytes]], carrier: int, framed_ms: int = 0
+) -> list[Submission]:
+    """Return the segments of messages, in order; `frames` are those of each message, made at `framed_ms`, or
+    when it was accepted."""
     found = []
     for message, its_frames in zip(messages, frames, strict=True):
         for segment, frame in enumerate(its_frames):
-            found.append(
-                Submission(
-                    message,
-                    message.n,
-                    segment,
-                    len(its_frames),
-                    message.traffic_class,
-                    message.deadline_ms,
-                    frame,
-                    carrier,
-                )
+            each = Submission(
+                message,
+                message.n,
+                segment,
+                len(its_frames),
+                message.traffic_class,
+                message.deadline_ms,
+                frame,
+                carrier,
             )
+            each.framed_ms = framed_ms
+            found.append(each)
     return found

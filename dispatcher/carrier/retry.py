@@ -11,6 +11,7 @@ Laws (PITFALLS 12, DESIGN law 3):
 Pure: `decide` returns what is to be done and does nothing.
 """
 
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
@@ -72,6 +73,19 @@ class Situation(NamedTuple):
     """How often it was written and not answered."""
     left_ms: int
     """Until its deadline."""
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What has happened to one segment so far; lost in a restart, but for the attempts."""
+
+    carrier: int
+    """Where it was, or its siblings are."""
+    tried: set[int] = field(default_factory=set)
+    cause: object = None
+    here: int = 0
+    """How often this cause came in a row, at this carrier."""
+    unanswered: int = 0
 
 
 class Row(NamedTuple):

@@ -253,6 +253,28 @@ class Health:
                 second = number
         return None if second is None else self._picked(second, urgent, now_ms)
 
+    @property
+    def fit_from_ms(self) -> int:
+        """From this time on there is nothing to ask of any carrier."""
+        return max((carrier.fit_from_ms for carrier in self._carriers.values()), default=0)
+
+    def order(self, route: Sequence[int], now_ms: int, urgent: bool) -> tuple[int, ...]:
+        """Return a route with the carrier in front that a new message should wait for.
+
+        What is broken is never preferred: what waits for it already are probes enough.
+        """
+        fits = [self._fit_of(number, urgent, now_ms) for number in route]
+        best = fits.index(max(fits))
+        if fits[best][0] and self._carriers[route[best]].slow:
+            self._carriers[route[best]].picked(urgent, now_ms)
+        return (route[best], *route[:best], *route[best + 1 :])
+
+    def _fit_of(self, number: int, urgent: bool, now_ms: int) -> tuple[int, bool]:
+        carrier = self._carriers.get(number)
+        if carrier is None or carrier.broken:
+            return 0, False
+        return carrier.fit(urgent, now_ms), not (urgent and carrier.slow)
+
     def _picked(self, number: int, urgent: bool, now_ms: int) -> int:
         self._carriers[number].picked(urgent, now_ms)
         return number

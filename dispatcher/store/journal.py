@@ -150,7 +150,7 @@ class Journal:
         journal has failed.
         """
         if self._is_failed:
-            raise StoreError(f"the journal of {self.folder} has failed: {self._writer.error}")
+            raise self._failure()
         octets = sum([len(row.body) for row in rows])
         append = Append(rows, partial(self._done, octets, done), octets)
         self.queue_octets += octets
@@ -197,7 +197,7 @@ class Journal:
         OverloadedError: the disk is full, and nothing was changed. StoreError: the journal has failed.
         """
         if self._is_failed:
-            raise StoreError(f"the journal of {self.folder} has failed: {self._writer.error}")
+            raise self._failure()
         future: asyncio.Future[_T] = self._loop.create_future()
         results: list[_T] = []
 
@@ -321,10 +321,12 @@ class Journal:
         self._is_failed = True
         for future in [*self._changes, *(future for _, future in self._followers)]:
             if not future.done():
-                future.set_exception(StoreError(f"the journal of {self.folder} has failed: {error}"))
+                future.set_exception(self._failure())
         self._on_failure(error)
-        for append in self._writer.undone():
-            append.done(StoreError(f"the journal of {self.folder} has failed: {error}"))
+        self._writer.tell(self._writer.undone(), self._failure())
+
+    def _failure(self) -> StoreError:
+        return StoreError(f"the journal of {self.folder} has failed: {self._writer.error}")
 
     def _check(self) -> None:
         """In the writer's thread: SQLite does not see that its file was taken away."""

@@ -14,11 +14,12 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from dispatcher._ext.events import read_events
 from dispatcher._ext.trails import add_trails, last_state
 from dispatcher.errors import StoreError
-from dispatcher.model import Message
+from dispatcher.model import Event, Message, Outcome
 from dispatcher.store.reader import OnCorrupt, Reader
-from dispatcher.store.records import unpack_messages
+from dispatcher.store.records import EVENTS_STREAM, unpack_messages
 from dispatcher.store.schema import transaction
 
 PROJECTION: Final = "projection.db"
@@ -85,6 +86,16 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     body_hash: int
     trail: bytes
 
+    @property
+    def events(self) -> list[Event]:
+        """What has happened to it, in order."""
+        return read_events(self.trail, Event)
+
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): it may end in a log."""
+        outcome = Outcome(self.outcome).name.lower() if self.outcome else "no outcome yet"
+        return f"<Status {self.n}: {outcome}, {self.segments} segments>"
+
 
 class Projection:
     """The projection of a store; for one process, and one thread at a time.
@@ -115,9 +126,9 @@ class Projection:
         trails: dict[int, bytes] = {}
         for row in rows:
             try:
-                if row.stream:
+                if row.holds_messages:
                     accepted.update((each.n, each) for each in unpack_messages(row.body, row.count))
-                else:
+                elif row.stream == EVENTS_STREAM:
                     add_trails(row.body, trails)
             except StoreError:  # its CRC is right: written by a program that is wrong, and no reason to stop
                 self._on_corrupt(row.seq, row.stream, row.first, row.last)
@@ -178,6 +189,11 @@ class Projection:
         """Return which of these have an outcome, or are not known any more."""
         query = "SELECT 1 FROM message WHERE n = ? AND outcome = 0"
         return {n for n in numbers if self._connection.execute(query, (n,)).get is None}
+
+    def count(self) -> int:
+        """Return how many messages are in it."""
+        found: int = self._connection.execute("SELECT count(*) FROM message").get
+        return found
 
     def trim(self, before_ms: int) -> int:
         """Delete some of the oldest messages, if they were accepted before that time and have ended; return

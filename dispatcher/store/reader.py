@@ -71,16 +71,14 @@ class Reader:
 
         The journal has no gaps: what is not found here is damaged.
         """
-        low, _ = self.bounds
+        low, high = self.bounds
         try:
             rows = self._some("seq > ? ORDER BY seq", (after_seq,), most_octets)
         except _DAMAGED:
             return self._salvage(after_seq, lambda row: True, most_octets)
-        expected = max(low, after_seq + 1)
-        for row in rows:
-            for missing in range(expected, row.seq):
-                self._report(missing, 0, 0, 0)
-            expected = row.seq + 1
+        end = rows[-1].seq if rows else high
+        for missing in {*range(max(low, after_seq + 1), end + 1)}.difference([row.seq for row in rows]):
+            self._report(missing, 0, 0, 0)
         return rows
 
     def event_rows(self, after_seq: int) -> Iterator[StoredRow]:
@@ -110,12 +108,12 @@ class Reader:
     def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
         """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
         hold `count` messages."""
-        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        query = "SELECT seq, at_ms, count FROM journal WHERE last > 0 ORDER BY seq DESC"
         oldest_seq = held = 0
-        for seq, its_count in self._connection.execute(query, (since_ms,)):
-            oldest_seq, held = seq, held + its_count
-            if held >= count:
+        for seq, at_ms, its_count in self._connection.execute(query):
+            if at_ms < since_ms or held >= count:
                 break
+            oldest_seq, held = seq, held + its_count
         condition = "last > 0 AND seq >= ? ORDER BY seq"
         while held and (rows := self._some(condition, (oldest_seq,), SLICE_OCTETS)):
             yield from rows
@@ -137,6 +135,14 @@ class Reader:
         """Return a number that the journal notes about itself, 0 where it has not."""
         found: int | None = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
         return found or 0
+
+    def check(self) -> list[str]:
+        """Return what SQLite finds wrong with the file: it reads all of it."""
+        try:
+            found = [text for (text,) in self._connection.execute("PRAGMA integrity_check(20)")]
+        except _DAMAGED as error:
+            return [str(error)]
+        return [] if found == ["ok"] else found
 
     def tail(self, stream: int, after_n: int) -> tuple[int, int]:
         """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie

@@ -48,6 +48,11 @@ class StoredRow(msgspec.Struct, frozen=True, gc=False):
     count: int
     body: bytes
 
+    @property
+    def holds_messages(self) -> bool:
+        """Whether it holds accepted messages: not events, and not octets of others, which have no numbers."""
+        return self.stream != EVENTS_STREAM and self.last > 0
+
 
 def pack_messages(messages: Iterable[Message]) -> bytes:
     """Return the body of a row that holds these messages."""

@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from dispatcher.store.journal import Journal
-from dispatcher.store.records import EVENTS_STREAM, StoredRow, checksum, pack_messages, unpack_messages
+from dispatcher.store.records import StoredRow, checksum, pack_messages, unpack_messages
 
 SLICE_OCTETS: Final = 512 << 10
 """Of bodies in one transaction: a few milliseconds between two commits."""
@@ -37,7 +37,7 @@ async def forget_texts(journal: Journal, finished: Finished, before_ms: int) -> 
             if row.at_ms >= before_ms:
                 break
             seq = row.seq
-            if row.stream != EVENTS_STREAM:
+            if row.holds_messages:
                 emptied, count, is_all = await _emptied(row, finished)
                 is_first = is_first and is_all
                 forgotten += count
@@ -73,7 +73,7 @@ async def trim(journal: Journal, finished: Finished, before_ms: int, most_seq: i
 
 
 async def _has_ended(row: StoredRow, finished: Finished) -> bool:
-    if row.stream == EVENTS_STREAM:
+    if not row.holds_messages:
         return True
     numbers = [each.n for each in unpack_messages(row.body, row.count)]
     return len(await finished(numbers)) == len(numbers)

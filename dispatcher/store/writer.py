@@ -3,7 +3,7 @@
 Law: what was handed over is told to be done only after the commit that holds it has returned, synced. All
 that was handed over while a commit ran becomes the next one. A full disk is expected: new messages are
 refused, events wait and are tried again. Any other error is the end: nothing is written and no fsync is
-called any more, because what a failed fsync left behind nobody knows; whoever waits is not told anything, and
+called any more, because what a failed fsync left behind nobody knows; whoever waits is told so, and
 the journal is opened anew in a new process.
 """
 
@@ -250,9 +250,12 @@ class Writer:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _deliver(self, group: list[Append], seq: int, error: Exception | None) -> None:
-        """On the loop: tell all of a group; what one of them raises is not the others' business."""
         if error is None:
             self._on_commit(seq)
+        self.tell(group, error)
+
+    def tell(self, group: list[Append], error: Exception | None) -> None:
+        """On the loop: call what waits for a group; what one of them raises is not the others' business."""
         for append in group:
             try:
                 append.done(error)

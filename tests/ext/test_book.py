@@ -346,9 +346,9 @@ class Bounded(Against):
 
 
 class Restarted(Against):
-    """The same, and now and then the process ends, and the book comes back from events and perhaps a snapshot.
+    """The same, and now and then the process ends; the book comes back from events and perhaps a snapshot.
 
-    A snapshot loses the order of one millisecond: what grows old is taken at once, in any order.
+    A snapshot loses the order of one millisecond: what grows old is taken at once, in any.
     """
 
     settled_max, parked_max = LARGE, LARGE

@@ -126,7 +126,7 @@ def siphash128(seed: bytes, octets: bytes) -> bytes:
 
 
 def test_ids_are_kept_as_siphash() -> None:
-    """The rows of a snapshot hold SipHash-2-4-128 of carrier and key; the oracle gives the reference vectors."""
+    """Rows of a snapshot hold SipHash-2-4-128 of carrier and key; the oracle gives the paper's vectors."""
     assert siphash128(SEED, b"").hex() == "a3817f04ba25a8e66df67214c7550293"
     assert siphash128(SEED, b"\0").hex() == "da87c1d86b99af44347659119b22fc45"
     ids = [b"x" * length for length in range(1, 41)]

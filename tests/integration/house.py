@@ -1,6 +1,7 @@
 """A whole dispatcher on a real store, simulated carriers on real sockets, ledgers to reconcile."""
 
 import asyncio
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
@@ -44,6 +45,17 @@ def config_for(folder: Path, *smscs: Simulator, **more: Any) -> Config:
         **more,
     }
     return from_dict(data)
+
+
+class Clock:
+    """The wall clock, which a test may put forward: deadlines, schedules, timers and pauses follow it."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        """Return UTC in milliseconds."""
+        return time.time_ns() // 1_000_000 + self.ahead_ms
 
 
 def request(
@@ -109,3 +121,8 @@ def copies(smsc: Simulator) -> Counter[str]:
     return Counter(
         {token: sum(0 in copy.statuses for copy in ledger.copies(token)) for token in ledger.tokens}
     )
+
+
+def kinds(events: Iterable[Event], n: int) -> list[EventKind]:
+    """Return what happened to one message, in order."""
+    return [EventKind(event.kind) for event in events if event.n == n]

@@ -60,14 +60,14 @@ def test_ids_of_two_notations_meet(response: bytes, receipt: bytes) -> None:
 
 
 def test_the_table_of_outcomes_follows_the_dialect() -> None:
-    """By default that of the book; final ACCEPTD, and DELIVRD of the SMSC alone, are never delivered."""
+    """By default the book's; final ACCEPTD, and DELIVRD of the SMSC alone, are not delivered."""
     assert outcomes(Dialect()) == OUTCOMES
     assert outcomes(Dialect(accepted_is_final=True))[ACCEPTED] == Outcome.UNKNOWN
     assert outcomes(Dialect(handset_receipts=False))[DELIVERED] == Outcome.UNKNOWN
 
 
 def test_a_later_receipt_is_better_than_not_knowing() -> None:
-    """UNKNOWN for want of a receipt is corrected by any final state, a bad end by DELIVRD alone (F76, F78)."""
+    """UNKNOWN for want of a receipt is corrected by any final state, a bad end by DELIVRD (F76, F78)."""
     book, events = book_with(Dialect(), b"1")
     assert book.expire(1, 1, 1, 9) == 1
     for word in (b"ENROUTE", b"UNDELIV", b"EXPIRED", b"DELIVRD", b"UNDELIV", b"DELIVRD"):

@@ -288,3 +288,24 @@ def test_the_quick_answer_is_the_slow_one() -> None:
     carrier.bound(True, START + 10 * PAUSE_MS)
     assert not quick(START + 10 * PAUSE_MS + STABLE_MS - 1)
     assert quick(START + 10 * PAUSE_MS + STABLE_MS)
+
+
+def test_a_new_message_waits_for_the_best_carrier() -> None:
+    """order: fit before unstable, for urgent ones unstable before slow, broken and unknown ones last."""
+    health = Health({1: 100, 2: 100, 3: 100})
+    assert health.order((1, 2), 0, True) == (1, 2)
+    health[2].bound(True, 0)
+    assert health.order((9, 1, 2), 1, True) == (2, 9, 1)
+    health[1].bound(True, 20_000)
+    assert health.order((1, 2), 20_000, True) == (2, 1)
+    assert health.order((1, 2), 30_000, True) == (1, 2)
+    assert health.fit_from_ms > 30_000, "the third is down"
+    health[2].waiting(5_000)
+    health[1].bound(False, 40_000)
+    health[1].bound(True, 40_000)
+    assert health.order((2, 1), 40_000, True) == (2, 1), "a probe"
+    assert health.order((2, 1), 40_001, True) == (1, 2)
+    assert health.order((2, 1), 40_001, False) == (2, 1), "slow is ordinary for what is not urgent"
+    health[1].pause(40_002)
+    assert health.order((1, 2), 40_002, True) == (2, 1)
+    assert health.order((1, 2), 40_002 + 31_000, True) == (2, 1), "broken ones are probed by their lanes"
