@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from dispatcher.simulator import Simulator
+from dispatcher.store.audit import FINISHED, audit
 from tests.crash import child, scene
 from tests.crash.client import Client
 from tests.crash.points import POINTS
@@ -103,9 +104,9 @@ async def crash(
                 report.complaints.append(f"start {number} for {point} ended with exit code {code}: {said}")
                 break
             await _quiet(smsc)
-            found = report.account.after_kill(
-                _client(folder), Carriers(smsc.ledger), Stored(_copy(folder, number))
-            )
+            copied = _copy(folder, number)
+            found = report.account.after_kill(_client(folder), Carriers(smsc.ledger), Stored(copied))
+            found += audit(copied).named
             report.complaints += [f"kill {number} at {point}: {each}" for each in found]
         code, said = await _child(folder, sent + MESSAGES, None, seed)
         if code:
@@ -117,6 +118,10 @@ async def crash(
         stored.project(copied)
         report.messages = len(stored.ids)
         report.complaints += report.account.at_end(_client(folder), Carriers(smsc.ledger), stored)
+        audited = audit(copied)
+        report.complaints += audited.named
+        if audited.accepted != audited.states[FINISHED] or audited.accepted != len(stored.ids):
+            report.complaints.append(f"the audit differs: {audited}")
     if not report.complaints:
         shutil.rmtree(folder)
     report.seconds = time.monotonic() - started_s
