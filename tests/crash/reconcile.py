@@ -5,8 +5,8 @@ After every kill, and at the end, these hold; each function returns complaints, 
 * law 1: what was answered is stored; what was acknowledged to a carrier is stored;
 * law 2: every message has one outcome, and it is true;
 * law 3: nothing is written without a durable claim; a segment has at most one copy, and one for each kill
-  that left it written and unanswered; a kill leaves no more of these than the window of each carrier;
-  marketing has one;
+  that left it written and unanswered; a kill leaves no more of these than the window of each carrier,
+  and as many more for each break before it; marketing has one;
 * the same key is the same message, whatever happened in between.
 """
 
@@ -54,6 +54,8 @@ class Account:
     """Copies of each segment at the last kill."""
     breaks: int = 0
     """Connections that the carriers reset. With any, the store's own word for doubt counts: UNANSWERED."""
+    breaks_before: int = 0
+    """Of these, until the last kill."""
     doubts: Counter[Place] = field(default_factory=Counter)
     """How many kills left a segment written and unanswered."""
     claimed: set[Place] = field(default_factory=set)
@@ -71,8 +73,10 @@ class Account:
         doubtful = stored.doubtful()
         written = {place for place in doubtful if carriers.count(place) > self.before[place]}
         for account in ACCOUNTS:
-            if (left := carriers.on(account, written)) > WINDOW:
+            most = WINDOW * (1 + self.breaks - self.breaks_before)
+            if (left := carriers.on(account, written)) > most:
                 complaints.append(f"{left} segments are in doubt at {account}, its window is {WINDOW}")
+        self.breaks_before = self.breaks
         self.doubts.update(written)
         self.claimed |= doubtful
         self.in_doubt.append(len(written))
