@@ -98,8 +98,11 @@ class Aftermath:
 
     def unanswered(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Law 3, by the policy of each class."""
+        self._doubted(lane, self._book.unanswered(batch, lane.number, now_ms), now_ms)
+
+    def _doubted(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         again: list[Submission] = []
-        for submission in self._book.unanswered(batch, lane.number, now_ms):
+        for submission in batch:
             decision = self._judge(lane, submission, Cause.UNANSWERED, 0, now_ms)
             if decision.action is Action.NOW:
                 again.append(submission)
@@ -251,8 +254,8 @@ class Aftermath:
         self._troubles[due.n, due.segment] = Trouble(carrier)
         self.schedule.add(due_ms, due.n, due.segment, due.attempts)
 
-    def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int) -> None:
-        """After a restart: judge what may have been written as what was not answered."""
+    def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int, is_noted: bool) -> None:
+        """After a restart: judge what may have been written as what was not answered, which may be noted."""
         lane = self._pipeline.lanes.get(carrier)
         if message is None or lane is None:
             reason = Reason.OUR_BUG if message is None else Reason.NO_CARRIER
@@ -262,7 +265,12 @@ class Aftermath:
         mine = [each for each in submissions if each.segment == due.segment]
         for submission in mine:
             submission.attempts = due.attempts
-        self.unanswered(lane, mine, now_ms)
+        if not mine:  # the carrier's profile has changed: it would be another segment
+            self._book.finish(due.n, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
+        elif is_noted:
+            self._doubted(lane, mine, now_ms)
+        else:
+            self.unanswered(lane, mine, now_ms)
 
     def _look_after(self, lane: Lane, now_ms: int) -> None:
         health = self.health[lane.number]

@@ -101,6 +101,9 @@ def report(proof: Proof) -> None:
     print(f"  lost        {proof.lost:>8,}")
     print(f"  ended twice {proof.ended_twice:>8,}")
     print(
+        f"  complaints  {proof.audit_complaints:>8,} of `dispatcher audit`, which reads the store on its own"
+    )
+    print(
         f"  doubled     {proof.doubled:>8,} segments, written and not answered when it was killed: at most "
         f"{proof.doubled_most} (the windows), and\n{'':23}{proof.doubled_marketing} of marketing"
     )

@@ -9,6 +9,7 @@ import msgspec
 from dispatcher._ext.events import read_events
 from dispatcher.cli import demo_sender
 from dispatcher.model import Event, EventKind, Outcome, TrafficClass
+from dispatcher.store.audit import audit
 from dispatcher.store.reader import Reader
 from dispatcher.store.records import unpack_messages
 
@@ -40,6 +41,8 @@ class Proof:
 
     def __init__(self) -> None:
         self.accepted = self.sent = self.receipts = self.lost = self.ended_twice = 0
+        self.audit_complaints = 0
+        """Of `dispatcher audit`, which reads the journal on its own."""
         self.doubled = self.doubled_marketing = self.doubled_most = 0
         self.outcomes: dict[str, Counter[str]] = {each.name.lower(): Counter() for each in TrafficClass}
 
@@ -52,6 +55,7 @@ class Proof:
     def holds(self) -> bool:
         """Whether it is as promised."""
         whole = self.accepted == demo_sender.MESSAGES and not self.lost and not self.ended_twice
+        whole = whole and not self.audit_complaints
         return whole and self.doubled <= self.doubled_most and not self.doubled_marketing
 
 
@@ -75,6 +79,7 @@ def prove(folder: Path, kills: int) -> Proof:
             proof.doubled_marketing += extra
         proof.sent += copies.total()
     proof.ended_twice += undecided
+    proof.audit_complaints = sum(audit(folder / "store").wrong.values())
     proof.receipts = sum(len(copy.receipts) for each in seen.tokens.values() for copy in each.copies)
     return proof
 

@@ -5,8 +5,8 @@ After every kill, and at the end, these hold; each function returns complaints, 
 * law 1: what was answered is stored; what was acknowledged to a carrier is stored;
 * law 2: every message has one outcome, and it is true;
 * law 3: nothing is written without a durable claim; a segment has at most one copy, and one for each kill
-  that left it written and unanswered; a kill leaves no more of these than the window of each carrier;
-  marketing has one;
+  that left it written and unanswered; a kill leaves no more of these than the window of each carrier,
+  and as many more for each break before it; marketing has one;
 * the same key is the same message, whatever happened in between.
 """
 
@@ -52,6 +52,10 @@ class Account:
 
     before: Counter[Place] = field(default_factory=Counter)
     """Copies of each segment at the last kill."""
+    breaks: int = 0
+    """Connections that the carriers reset. With any, the store's own word for doubt counts: UNANSWERED."""
+    breaks_before: int = 0
+    """Of these, until the last kill."""
     doubts: Counter[Place] = field(default_factory=Counter)
     """How many kills left a segment written and unanswered."""
     claimed: set[Place] = field(default_factory=set)
@@ -69,8 +73,10 @@ class Account:
         doubtful = stored.doubtful()
         written = {place for place in doubtful if carriers.count(place) > self.before[place]}
         for account in ACCOUNTS:
-            if (left := carriers.on(account, written)) > WINDOW:
+            most = WINDOW * (1 + self.breaks - self.breaks_before)
+            if (left := carriers.on(account, written)) > most:
                 complaints.append(f"{left} segments are in doubt at {account}, its window is {WINDOW}")
+        self.breaks_before = self.breaks
         self.doubts.update(written)
         self.claimed |= doubtful
         self.in_doubt.append(len(written))
@@ -87,14 +93,15 @@ class Account:
         for token in stored.ids:
             complaints += self._end(token, carriers, stored)
         self.extra = sum(max(0, len(copies) - 1) for copies in carriers.copies.values())
-        if self.extra > (most := len(self.in_doubt) * WINDOW * len(ACCOUNTS)):
+        if self.extra > (most := (len(self.in_doubt) * len(ACCOUNTS) + self.breaks) * WINDOW):
             complaints.append(f"{self.extra} copies too many in all, the windows allow {most}")
         return complaints
 
     def _copies(self, carriers: Carriers, stored: Stored) -> Iterator[str]:
+        doubts = stored.unanswered if self.breaks else self.doubts
         for place, copies in carriers.copies.items():
-            if len(copies) > 1 + self.doubts[place]:
-                yield f"{place} came {len(copies)} times, in doubt after {self.doubts[place]} kills"
+            if len(copies) > 1 + doubts[place]:
+                yield f"{place} came {len(copies)} times, in doubt {doubts[place]} times"
             if len(copies) > 1 and stored.classes[place[0]] == TrafficClass.MARKETING:
                 yield f"{place} is marketing and came {len(copies)} times"
 
@@ -103,7 +110,7 @@ class Account:
         if len(ends) != 1:
             yield f"{token} has {len(ends)} outcomes: {ends}"
             return
-        outcome, reason = ends[0]
+        outcome, reason = stored.corrected.get(token, ends[0])
         if stored.projected.get(token) is not outcome:
             yield f"{token} ended as {outcome.name}, the projection says {stored.projected.get(token)}"
         places = [(token, segment) for segment in range(stored.segments[token])]
@@ -114,8 +121,10 @@ class Account:
         if outcome is Outcome.DELIVERED and not all(delivered):
             yield f"{token} is said to be delivered, its carrier says so of {sum(delivered)}/{len(places)}"
         elif outcome is Outcome.UNKNOWN and reason is Reason.UNANSWERED:
-            if not any(place in self.claimed for place in places):
-                yield f"{token} is said to be unanswered, and no kill left it in doubt"
+            if not any(
+                place in self.claimed or (self.breaks and stored.unanswered[place]) for place in places
+            ):
+                yield f"{token} is said to be unanswered, and was never in doubt"
             elif stored.classes[token] == TrafficClass.AUTHORIZATION:
                 yield f"{token} is a code, was in doubt, and was not sent again"
         elif outcome is not Outcome.DELIVERED:

@@ -31,6 +31,8 @@ class Scene(msgspec.Struct, frozen=True):
     port: int = 0
     throttled: float = 0.0
     """The share of submits that the carriers refuse with ESME_RTHROTTLED."""
+    break_ms: int = 0
+    """How long connections last before the carriers reset them; 0: for ever."""
     disk_ms: int = 0
     """How much longer every commit takes: what does not wait for it is caught."""
 

@@ -32,9 +32,12 @@ class Stored:
         self.segments: dict[str, int] = {}
         self.classes: dict[str, int] = {}
         self.ends: dict[str, list[tuple[Outcome, Reason]]] = defaultdict(list)
+        self.corrected: dict[str, tuple[Outcome, Reason]] = {}
+        """What a later receipt made of an outcome."""
         self.last: dict[Place, EventKind] = {}
         """The last event of each segment, receipts aside."""
         self.claims: Counter[Place] = Counter()
+        self.unanswered: Counter[Place] = Counter()
         self.submitted: dict[tuple[str, bytes], Place] = {}
         """(carrier, smsc_message_id) -> the segment."""
         self.receipted: set[Place] = set()
@@ -87,8 +90,11 @@ class Stored:
                 self.ends[token].append((Outcome(code >> 16), Reason(code & 0xFFFF)))
             elif kind == EventKind.RECEIPTED:
                 self.receipted.add(place)
-            elif kind not in (EventKind.CORRECTED, EventKind.REROUTED):
+            elif kind == EventKind.CORRECTED:
+                self.corrected[token] = Outcome(code >> 16), Reason(code & 0xFFFF)
+            elif kind != EventKind.REROUTED:
                 self.last[place] = EventKind(kind)
                 self.claims[place] += kind == EventKind.CLAIMED
+                self.unanswered[place] += kind == EventKind.UNANSWERED
                 if kind == EventKind.SUBMITTED:
                     self.submitted[self.names[carrier], tail] = place

@@ -21,6 +21,8 @@ JOBS: Final = 3
 """Scenarios at a time: most of each is waiting for graces and timers."""
 THROTTLED: Final = 0.1
 """Of the submits in the scenario of this name."""
+BREAK_MS: Final = 120
+"""Between resets in the scenario "breaks"."""
 DISK_MS: Final = 8
 """A slower commit in the scenarios that begin with "slow": what does not wait for it is caught."""
 
@@ -37,6 +39,7 @@ SCENARIOS: Final[dict[str, tuple[str, ...]]] = {
     "closing": ("closing", "closed"),
     "slow writes": ("write-after", "claimed", "write-after"),
     "slow answers": ("answer-noted", "receipt-noted", "receipt-read"),
+    "breaks": ("write-after", "answer-read", "instant"),
     "throttled": ("write-after", "answer-read", "instant"),
 }
 KILLS: Final = sum(map(len, SCENARIOS.values()))
@@ -53,7 +56,15 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
             disk_ms = DISK_MS if name.startswith("slow") else 0
             throttled = THROTTLED if name == "throttled" else 0.0
             kills = chosen(SCENARIOS[name], Random(number), disk_ms)
-            return await crash(name, kills, number, folder / name, throttled=throttled, disk_ms=disk_ms)
+            return await crash(
+                name,
+                kills,
+                number,
+                folder / name,
+                throttled=throttled,
+                break_ms=BREAK_MS if name == "breaks" else 0,
+                disk_ms=disk_ms,
+            )
 
     async def every() -> list[Report]:
         return await asyncio.gather(*(one(number, name) for number, name in enumerate(SCENARIOS, 1)))
@@ -87,7 +98,7 @@ def test_what_was_written_and_not_answered_is_in_doubt(reports: dict[str, Report
     assert report.account.in_doubt[-1] > 0, "a kill after a write leaves something in doubt"
 
 
-@pytest.mark.parametrize("name", ["answers", "slow answers", "throttled"])
+@pytest.mark.parametrize("name", ["answers", "slow answers", "breaks", "throttled"])
 def test_an_answer_that_was_not_stored_is_in_doubt(reports: dict[str, Report], name: str) -> None:
     """F04: killed between a submit_sm_resp and its commit; as F03, and the receipt is still taken."""
     assert sum(well(reports, name).account.in_doubt) > 0
@@ -120,6 +131,7 @@ def whole() -> tuple[Any, Any, Any]:
         segments={"t1": 1},
         classes={"t1": 1},
         ends={"t1": [(Outcome.DELIVERED, Reason.RECEIPT)]},
+        corrected={},
         last={place: EventKind.SUBMITTED},
         claims=Counter({place: 1}),
         receipted={place},
@@ -149,7 +161,7 @@ def test_ledgers_that_agree_have_no_complaint() -> None:
         (1, {"copies": {}}, "said to be delivered"),
         (2, {"ends": {"t1": []}}, "0 outcomes"),
         (2, {"ends": {"t1": [(Outcome.DELIVERED, Reason.RECEIPT)] * 2}}, "2 outcomes"),
-        (2, {"ends": {"t1": [(Outcome.UNKNOWN, Reason.UNANSWERED)]}}, "no kill left it in doubt"),
+        (2, {"ends": {"t1": [(Outcome.UNKNOWN, Reason.UNANSWERED)]}}, "was never in doubt"),
         (2, {"ends": {"t1": [(Outcome.EXPIRED, Reason.DEADLINE)]}}, "ended as EXPIRED"),
         (2, {"ids": {"t1": ["id", "other"]}}, "became 2 messages"),
         (2, {"receipted": set()}, "acknowledged and is not stored"),
@@ -169,7 +181,7 @@ def test_a_copy_too_many_is_seen() -> None:
     client, carriers, stored = whole()
     carriers.copies["t1", 0] *= 2
     stored.claims["t1", 0] = 2
-    assert "came 2 times, in doubt after 0 kills" in "\n".join(complaints((client, carriers, stored)))
+    assert "came 2 times, in doubt 0 times" in "\n".join(complaints((client, carriers, stored)))
     account = Account(doubts=Counter({("t1", 0): 1}), in_doubt=[1])
     assert account.at_end(client, carriers, stored) == []
     stored.classes["t1"] = 3

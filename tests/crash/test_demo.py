@@ -28,7 +28,9 @@ def test_the_demo_proves_that_nothing_is_lost() -> None:
     assert done.stdout.endswith("The proof holds.\n")
 
 
-@pytest.mark.parametrize("figure", ["lost", "ended_twice", "doubled_marketing", "doubled", "accepted"])
+@pytest.mark.parametrize(
+    "figure", ["lost", "ended_twice", "doubled_marketing", "doubled", "accepted", "audit_complaints"]
+)
 def test_the_proof_of_the_demo_can_fail(figure: str) -> None:
     """One more than is allowed, or one fewer accepted than were sent, and it does not hold."""
     proof = Proof()
