@@ -214,23 +214,25 @@ cdef class Book:
             raise ValueError("as many statuses and message_ids as submissions")
         check(self, carrier)
         self.finished = finished
-        for first in range(0, count, BATCH):
-            for index in range(first, min(first + BATCH, count)):
-                key_of_response(self, &keys[index - first], carrier, message_ids[index])
-                prefetch(head_of(&self.ids, keys[index - first].low))
-            for index in range(first, min(first + BATCH, count)):
-                each = submissions[index]
-                status = statuses[index]
-                if status == 0:
-                    accept(self, each, carrier, at_ms, message_ids[index], &keys[index - first], False)
-                    continue
-                each.claimed = False
-                put(self, REFUSED, each.segment, carrier, status, each.n, at_ms, NULL, 0)
-                work = work_of(self, each.n, each.segment)
-                if work != NULL:
-                    set_work(work, REFUSED, carrier, each.attempts, 0, status)
-                    refused.append((each, status, message_ids[index]))
-        self.finished = None
+        try:
+            for first in range(0, count, BATCH):
+                for index in range(first, min(first + BATCH, count)):
+                    key_of_response(self, &keys[index - first], carrier, message_ids[index])
+                    prefetch(head_of(&self.ids, keys[index - first].low))
+                for index in range(first, min(first + BATCH, count)):
+                    each = submissions[index]
+                    status = statuses[index]
+                    if status == 0:
+                        accept(self, each, carrier, at_ms, message_ids[index], &keys[index - first], False)
+                        continue
+                    each.claimed = False
+                    put(self, REFUSED, each.segment, carrier, status, each.n, at_ms, NULL, 0)
+                    work = work_of(self, each.n, each.segment)
+                    if work != NULL:
+                        set_work(work, REFUSED, carrier, each.attempts, 0, status)
+                        refused.append((each, status, message_ids[index]))
+        finally:
+            self.finished = None
         forget(self)
         return refused, finished
 

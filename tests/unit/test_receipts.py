@@ -6,7 +6,7 @@ from dispatcher._ext.book import OUTCOMES, Book, Submission
 from dispatcher._ext.events import EventBuffer, read_events
 from dispatcher._ext.pdu import Pdu, encode
 from dispatcher._ext.session import Exchange, Incoming
-from dispatcher.model import Event, EventKind, Outcome
+from dispatcher.model import Event, EventKind, Outcome, Reason
 from dispatcher.receipts import outcomes, settle_odd, teach
 from dispatcher.smpp.constants import Command, EsmClass, Tlv
 from dispatcher.smpp.dialect import ACCEPTED, DELIVERED, Dialect
@@ -141,3 +141,36 @@ def test_tlvs_win_over_the_text() -> None:
     book.receipted([deliver(b"id:9 stat:DELIVRD err:7", 0, **tlvs)], 1, 1)
     receipted, _ = read_events(events.take()[1], Event)
     assert (receipted.n, receipted.code, receipted.tail) == (1, 5, b"\3\0\1")
+
+
+def test_an_id_that_was_given_twice_stands_for_the_newest() -> None:
+    """F60: the newest message without a final state gets the receipt; the doubt is counted."""
+    book, events = book_with(Dialect(), b"1")
+    for n, at_ms in ((2, 20), (3, 10)):
+        again = book.claim([Submission(None, n, 0, 1, 1, 0, b"")], 1, at_ms)
+        book.submitted(again, [0], [b"1"], 1, at_ms)
+    events.take()
+    for word in (b"ACCEPTD", b"DELIVRD", b"UNDELIV", b"DELIVRD", b"DELIVRD"):
+        book.receipted([deliver(b"id:1 stat:%s" % word)], 1, 30)
+    receipted = [event for event in read_events(events.take()[1], Event) if event.kind == EventKind.RECEIPTED]
+    assert [(event.n, event.code) for event in receipted] == [(2, 6), (2, 2), (3, 5), (1, 2)]
+    assert (book.ambiguous, book.duplicate) == (3, 1)
+
+
+def test_a_receipt_that_comes_first_waits_for_the_response() -> None:
+    """F73: parked under its key, applied with its error in the call that names the id."""
+    events = EventBuffer()
+    book = Book(events, seed=bytes(16), parked_max=10, settled_max=10)
+    teach(book, 1, Dialect(id_notation="response_hex"))
+    claimed = book.claim([Submission(None, 1, 0, 1, 1, 0, b"")], 1, 0)
+    early = [deliver(b"id:0000000255 stat:UNDELIV err:042")] * 3
+    assert book.receipted(early, 1, 1) == []
+    assert (book.parked, book.duplicate) == (1, 2)
+    bad = (Outcome.UNDELIVERED, Reason.RECEIPT)
+    assert book.submitted(claimed, [0], [b"FF"], 1, 2) == ([], [(1, *bad)])
+    said = read_events(events.take()[1], Event)
+    assert [EventKind(event.kind).name for event in said] == (
+        ["CLAIMED", "PARKED", "SUBMITTED", "RECEIPTED", "FINISHED"]
+    )
+    parked, receipted = said[1], said[3]
+    assert (parked.tail, receipted.tail, book.parked) == (b"255\x00042", b"042", 0)
