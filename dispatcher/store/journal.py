@@ -296,8 +296,8 @@ class Journal:
         self._checkpointer.close()
         self._threads.shutdown()
         self._reader.close()
-        if self._writer.error is None:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if self._writer.error is None:  # the last one that closes copies the WAL, and deletes it
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._connection.close()
         self._lock.release()
 

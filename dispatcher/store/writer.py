@@ -39,7 +39,7 @@ FULL_RETRY_AFTER_MS: Final = 5_000
 SWITCH_INTERVAL_S: Final = 0.0005
 """How soon a busy loop lets the writer go on, of the whole process. While the loop computes in turns of 0.5
 ms, appends wait for their commit, without a disk, p50 5.1 ms at Python's 5 ms, 1.1 ms at 1 or 0.5 ms, and p99
-474, 45 and 11 ms; 0.1 ms gains nothing (2026-11-24, two shared x86-64 cores, bench/bench_store.py)."""
+474, 45 and 11 ms; 0.1 ms gains nothing (2026-11-24, two shared x86-64 cores, bench/store.py)."""
 
 Done = Callable[[Exception | None], None]
 
