@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
-from dispatcher._ext.keys import Keys
+from dispatcher._ext.keys import Keys, message_id
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
@@ -259,12 +259,6 @@ class Admission:
         batch.messages.append(message)
         batch.frames.append(frames)
         return message
-
-
-def message_id(now_ms: int, n: int, random_bits: int) -> bytes:
-    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of time, 34 random ones, 40 of our number."""
-    rand_a, rand_b = random_bits >> 22 & 0xFFF, random_bits & 0x3FFFFF
-    return (now_ms << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b << 40 | n).to_bytes(16, "big")
 
 
 def number_of(message_id: bytes) -> int:

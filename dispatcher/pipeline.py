@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from dispatcher._ext.book import Book, Submission
+from dispatcher._ext.book import Book, Submission, submissions
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
 from dispatcher.admission import Admission, Batch, Recall, number_of
@@ -27,7 +27,7 @@ from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
-from dispatcher.carrier.queue import ClassQueue, submissions
+from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest, TrafficClass

@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""Idempotency keys of late: 64-bit hash of a key -> number of the message, hash of its body.
+"""Who a message is: its id; and idempotency keys of late: 64-bit hash of a key -> number of the message, hash of its body.
 
 Two tables of fixed size take turns: when the young one is full it becomes the old one, and the old one is emptied.
 So memory is bounded, nothing is ever rehashed or moved, and the last `capacity` keys at least are known. How far back
@@ -8,10 +8,23 @@ that reaches is told by `forgotten_n`: keys of messages up to there may be unkno
 Hashes are made by the caller, with a keyed or cryptographic hash: who chooses keys cannot choose slots.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 cimport cython
+
+def message_id(uint64_t now_ms, uint64_t n, uint64_t random_bits):
+    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of time, 34 random ones, and 40 of the message's number."""
+    cdef uint8_t octets[16]
+    cdef uint64_t high = now_ms << 16 | 0x7000 | (random_bits >> 22 & 0xFFF)
+    cdef uint64_t low = <uint64_t>1 << 63 | (random_bits & 0x3FFFFF) << 40 | n
+    cdef int at
+    for at in range(8):
+        octets[at] = <uint8_t>(high >> 56 - 8 * at)
+        octets[8 + at] = <uint8_t>(low >> 56 - 8 * at)
+    return PyBytes_FromStringAndSize(<const char*>octets, 16)
+
 
 cdef struct Entry:
     uint64_t key

@@ -47,6 +47,31 @@ cdef class Submission:
         return f"<Submission {self.n}: segment {self.segment + 1} of {self.segments}, {self.attempts} attempts>"
 
 
+def submissions(list messages not None, list frames not None, int carrier, int64_t framed_ms=0):
+    """Return the segments of messages, in order, for a carrier; `frames` are those of each message, made at
+    `framed_ms`, or when it was accepted.
+
+    Of a message its n, traffic_class and deadline_ms are read. ValueError: lists of unequal length, or as Submission.
+    """
+    cdef list found = [], its_frames
+    cdef Py_ssize_t index
+    cdef int segment, segments, traffic_class
+    cdef uint64_t n
+    cdef int64_t deadline_ms
+    cdef Submission each
+    if len(messages) != len(frames):
+        raise ValueError(f"{len(messages)} messages with the frames of {len(frames)}")
+    for index in range(len(messages)):
+        message, its_frames = messages[index], frames[index]
+        n, traffic_class, deadline_ms = message.n, message.traffic_class, message.deadline_ms
+        segments = len(its_frames)
+        for segment in range(segments):
+            each = Submission(message, n, segment, segments, traffic_class, deadline_ms, its_frames[segment], carrier)
+            each.framed_ms = framed_ms
+            found.append(each)
+    return found
+
+
 @cython.final
 cdef class Ready:
     """Segments of one carrier and traffic_class that may go as soon as there is capacity, first in first out.

@@ -44,6 +44,11 @@ class Submission:
     @property
     def traffic_class(self) -> int: ...
 
+def submissions(
+    messages: list[Any], frames: list[list[bytes]], carrier: int, framed_ms: int = 0
+) -> list[Submission]:
+    """Return the segments of messages, in order, for a carrier; `frames` are those of each message."""
+
 @final
 class Ready:
     """Segments of one carrier and traffic_class that may go as soon as there is capacity."""

@@ -1,5 +1,8 @@
 from typing import final
 
+def message_id(now_ms: int, n: int, random_bits: int) -> bytes:
+    """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of time, 34 random ones, and 40 of the message's number."""
+
 @final
 class Keys:
     """The last `capacity` (1 to 2**26) keys or more, at most twice as many; 48 octets each."""

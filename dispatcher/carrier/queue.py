@@ -143,26 +143,3 @@ class ClassQueue:
     def take_into(self, batch: list[Submission], most: int, now_ms: int) -> None:
         """Take the foremost waiting segments, whole messages."""
         batch += self.take(most, now_ms)
-
-
-def submissions(
-    messages: list[Message], frames: list[list[bytes]], carrier: int, framed_ms: int = 0
-) -> list[Submission]:
-    """Return the segments of messages, in order; `frames` are those of each message, made at `framed_ms`, or
-    when it was accepted."""
-    found = []
-    for message, its_frames in zip(messages, frames, strict=True):
-        for segment, frame in enumerate(its_frames):
-            each = Submission(
-                message,
-                message.n,
-                segment,
-                len(its_frames),
-                message.traffic_class,
-                message.deadline_ms,
-                frame,
-                carrier,
-            )
-            each.framed_ms = framed_ms
-            found.append(each)
-    return found

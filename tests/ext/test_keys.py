@@ -1,10 +1,13 @@
 """Idempotency keys: the last ones are known, older ones are known to be unknown."""
 
+import uuid
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher._ext.keys import Keys
+from dispatcher._ext.keys import Keys, message_id
+from dispatcher.admission import number_of
 
 HASH = st.integers(0, 2**64 - 1) | st.integers(0, 12)  # few values make collisions of slots and of keys
 
@@ -67,3 +70,15 @@ def test_a_number_below_one() -> None:
     """0 means free in the table, so it cannot be a message."""
     with pytest.raises(ValueError, match="at least 1"):
         Keys(4).put(1, 1, 0)
+
+
+@given(st.integers(0, 2**48 - 1), st.integers(1, 2**40 - 1), st.integers(0, 2**34 - 1))
+def test_a_message_id_is_a_uuid_of_version_7(now_ms: int, n: int, random_bits: int) -> None:
+    """Version and variant are those of RFC 9562; time and number can be read back; random bits count."""
+    octets = message_id(now_ms, n, random_bits)
+    value = uuid.UUID(bytes=octets)
+    assert (value.version, value.variant) == (7, uuid.RFC_4122)
+    assert int.from_bytes(octets[:6], "big") == now_ms
+    assert number_of(octets) == n
+    for bit in range(34):
+        assert message_id(now_ms, n, random_bits ^ 1 << bit) != octets
