@@ -64,7 +64,7 @@ def prove(folder: Path, kills: int) -> Proof:
     proof = Proof()
     proof.doubled_most = kills * DOUBLED_MOST
     proof.accepted = demo_sender.answered(folder)
-    classes, outcomes, undecided = _stored(folder)
+    classes, outcomes, corrected, doubles = _stored(folder)
     seen = msgspec.json.decode((folder / "carriers.json").read_bytes(), type=Seen)
     for number in range(proof.accepted):
         token = f"m{number}"
@@ -72,13 +72,13 @@ def prove(folder: Path, kills: int) -> Proof:
         proof.ended_twice += len(ends) > 1
         proof.lost += not ends or (not copies and ends[0] is not Outcome.UNKNOWN)
         for end in ends[:1]:
-            proof.outcomes[classes[token].name.lower()][end.name.lower()] += 1
+            proof.outcomes[classes[token].name.lower()][corrected.get(token, end).name.lower()] += 1
         extra = sum(count - 1 for count in copies.values())
         proof.doubled += extra
         if token in classes and classes[token] is TrafficClass.MARKETING:
             proof.doubled_marketing += extra
         proof.sent += copies.total()
-    proof.ended_twice += undecided
+    proof.ended_twice += doubles
     proof.audit_complaints = sum(audit(folder / "store").wrong.values())
     proof.receipts = sum(len(copy.receipts) for each in seen.tokens.values() for copy in each.copies)
     return proof
@@ -94,13 +94,16 @@ def _place(copy: Copy) -> str:
     return "1" if copy.segment is None else copy.segment.partition(":")[2]
 
 
-def _stored(folder: Path) -> tuple[dict[str, TrafficClass], dict[str, list[Outcome]], int]:
-    """Return class and outcomes by token; and how many messages came to have the key of another."""
+def _stored(
+    folder: Path,
+) -> tuple[dict[str, TrafficClass], dict[str, list[Outcome]], dict[str, Outcome], int]:
+    """Return class, outcomes and correction by token; and how many messages have the key of another."""
     corrupt: list[int] = []
     reader = Reader(folder / "store", lambda seq, *rest: corrupt.append(seq))
     keys: dict[int, str] = {}
     classes: dict[str, TrafficClass] = {}
     outcomes: dict[str, list[Outcome]] = defaultdict(list)
+    corrected: dict[str, Outcome] = {}
     doubles = 0
     for row in reader.newest(1 << 60, 0):
         for message in unpack_messages(row.body, row.count):
@@ -111,5 +114,7 @@ def _stored(folder: Path) -> tuple[dict[str, TrafficClass], dict[str, list[Outco
         for event in read_events(row.body, Event):
             if event.kind == EventKind.FINISHED:
                 outcomes[keys[event.n]].append(Outcome(event.code >> 16))
+            elif event.kind == EventKind.CORRECTED:
+                corrected[keys[event.n]] = Outcome(event.code >> 16)
     reader.close()
-    return classes, outcomes, doubles + len(corrupt)
+    return classes, outcomes, corrected, doubles + len(corrupt)

@@ -42,7 +42,7 @@ def config(folder: Path, port: int) -> Config:
         "window": WINDOW,
         "transceivers": BINDS,
         "tps": 1_000_000,
-        "receipt_timer_ms": 6_000,
+        "receipt_timer_ms": 15_000,
     }
     grace = {"grace_ms": 2_000}
     return from_dict(

@@ -40,7 +40,7 @@ async def run_all(kills: int, seed: int, jobs: int, only: list[Kill], folder: Pa
         async with gate:
             random = Random(seed + number)
             disk_ms, throttled = random.choice((0, 0, 8)), random.choice((0.0, 0.0, 0.05))
-            break_ms = random.choice((0, 0, 0, 150))
+            break_ms, pause_ms = random.choice((0, 0, 0, 150)), random.choice((10, 10, 1))
             report = await crash(
                 f"run {number}",
                 only or plan(random, disk_ms),
@@ -48,6 +48,7 @@ async def run_all(kills: int, seed: int, jobs: int, only: list[Kill], folder: Pa
                 folder / str(number),
                 throttled=throttled,
                 break_ms=break_ms,
+                pause_ms=pause_ms,
                 disk_ms=disk_ms,
             )
         done += 1

@@ -26,8 +26,6 @@ from tests.crash import points, scene
 from tests.crash.client import Client
 
 BATCH: Final = 8
-PAUSE_S: Final = 0.01
-"""Between batches: about as fast as the carriers are, so that all classes are in flight."""
 REPEATED: Final = 10
 """Requests with a known answer that are sent again after each start, the oldest and the newest."""
 LIMIT_S: Final = 60.0
@@ -54,7 +52,7 @@ async def live(folder: Path, until: int) -> int:
                 )
                 return REFUSED
             numbers += [each.message.n for each in verdicts if isinstance(each, Accepted)]
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(its.pause_ms / 1000)
         book = dispatcher.pipeline.book
         last = dispatcher.pipeline.admission.next_n
         end_s = asyncio.get_running_loop().time() + LIMIT_S

@@ -79,6 +79,7 @@ async def crash(
     *,
     throttled: float = 0.0,
     break_ms: int = 0,
+    pause_ms: int = 10,
     disk_ms: int = 0,
 ) -> Report:
     """Run, kill, reconcile. Keywords: see Scene."""
@@ -86,7 +87,15 @@ async def crash(
     started_s = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     now_ms = time.time_ns() // 1_000_000
-    its = Scene(seed, MESSAGES_MOST, now_ms, throttled=throttled, break_ms=break_ms, disk_ms=disk_ms)
+    its = Scene(
+        seed,
+        MESSAGES_MOST,
+        now_ms,
+        throttled=throttled,
+        break_ms=break_ms,
+        pause_ms=pause_ms,
+        disk_ms=disk_ms,
+    )
     async with Simulator(settings=scene.settings(its)) as smsc:
         msgspec.structs.replace(its, port=smsc.port).save(folder)
         breaking = asyncio.create_task(_break(smsc, break_ms, report.account))
@@ -105,8 +114,9 @@ async def crash(
                 break
             await _quiet(smsc)
             copied = _copy(folder, number)
-            found = report.account.after_kill(_client(folder), Carriers(smsc.ledger), Stored(copied))
-            found += audit(copied).named
+            stored = Stored(copied)
+            found = report.account.after_kill(_client(folder), Carriers(smsc.ledger), stored)
+            found += audit(copied).named if stored.is_made else []
             report.complaints += [f"kill {number} at {point}: {each}" for each in found]
         code, said = await _child(folder, sent + MESSAGES, None, seed)
         if code:

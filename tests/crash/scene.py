@@ -18,7 +18,9 @@ SHARES: Final = (0.2, 0.3, 0.2, 0.3)
 """Of the traffic classes, highest first."""
 LONG_SHARE: Final = 0.15
 LATER_SHARE: Final = 0.05
-LATER_MS: Final = 1_000
+LATER_MS: Final = 500
+LATER_STEP_MS: Final = 6
+"""From message to message: about the time that a child takes for one, its start included."""
 FILE: Final = "scene.json"
 
 
@@ -33,6 +35,9 @@ class Scene(msgspec.Struct, frozen=True):
     """The share of submits that the carriers refuse with ESME_RTHROTTLED."""
     break_ms: int = 0
     """How long connections last before the carriers reset them; 0: for ever."""
+    pause_ms: int = 10
+    """Between the client's batches. 10 is as fast as carriers are: all classes are in flight; with
+    less, messages wait."""
     disk_ms: int = 0
     """How much longer every commit takes: what does not wait for it is caught."""
 
@@ -57,7 +62,7 @@ def requests(scene: Scene) -> list[SendRequest]:
             text = " ".join(
                 [text, *["Do not tell it to anyone, not even to the bank."] * random.randint(4, 6)]
             )
-        later = traffic_class is TrafficClass.SERVICE and random.random() < LATER_SHARE / SHARES[2]
+        later_ms = scene.start_ms + LATER_MS + number * LATER_STEP_MS if random.random() < LATER_SHARE else 0
         found.append(
             SendRequest(
                 to=f"+7900{number:07d}",
@@ -65,7 +70,7 @@ def requests(scene: Scene) -> list[SendRequest]:
                 sender="Bank",
                 traffic_class=traffic_class,
                 client_ref=token_of(number),
-                send_after_ms=scene.start_ms + LATER_MS if later else 0,
+                send_after_ms=later_ms,
             )
         )
     return found

@@ -48,6 +48,11 @@ class Stored:
         """Outcomes by the projection."""
         tokens: dict[int, str] = {}
         with closing(sqlite3.connect(folder / "journal.db")) as journal:
+            self.is_made = bool(
+                journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'snapshot'").fetchone()
+            )
+            if not self.is_made:  # killed while it was made: nothing was accepted
+                return
             self.names = dict(journal.execute("SELECT number, name FROM name WHERE kind = 'carrier'"))
             for count, body in journal.execute(_MESSAGES):
                 for record in msgspec.msgpack.decode(b"\xdd" + count.to_bytes(4, "big") + body):

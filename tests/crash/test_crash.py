@@ -39,6 +39,7 @@ SCENARIOS: Final[dict[str, tuple[str, ...]]] = {
     "closing": ("closing", "closed"),
     "slow writes": ("write-after", "claimed", "write-after"),
     "slow answers": ("answer-noted", "receipt-noted", "receipt-read"),
+    "backlog": ("snapshot-after", "write-after", "instant"),
     "breaks": ("write-after", "answer-read", "instant"),
     "throttled": ("write-after", "answer-read", "instant"),
 }
@@ -63,6 +64,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
                 folder / name,
                 throttled=throttled,
                 break_ms=BREAK_MS if name == "breaks" else 0,
+                pause_ms=1 if name == "backlog" else 10,
                 disk_ms=disk_ms,
             )
 
@@ -80,7 +82,7 @@ def well(reports: dict[str, Report], name: str) -> Report:
     return report
 
 
-@pytest.mark.parametrize("name", ["commits", "told", "beside", "jobs", "closing"])
+@pytest.mark.parametrize("name", ["commits", "told", "beside", "jobs", "backlog", "closing"])
 def test_a_kill_around_a_commit_loses_nothing(reports: dict[str, Report], name: str) -> None:
     """F01: before, during, after a commit, a checkpoint, a piece of a snapshot; projecting; closing."""
     well(reports, name)
