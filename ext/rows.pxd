@@ -9,9 +9,8 @@ rows than buckets divides the next bucket in turn in two. A bucket is a chain of
 chains lie in blocks that are added one at a time and never move; a row keeps its number and its place for life.
 Freed rows are used again. A table never shrinks.
 
-A row is a struct that begins with the fields of `Row`. Keys need not be unique. Row numbers run from 1; 0 is none, and reads
-as a free row with nothing behind it.
-Lists thread rows in an order of their own: by time.
+A row is a struct that begins with the fields of `Row`. Keys need not be unique. Row numbers run from 1; 0 is none,
+and reads as a free row with nothing behind it. Lists thread rows in an order of their own: by time.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
