@@ -9,9 +9,8 @@ rows than buckets divides the next bucket in turn in two. A bucket is a chain of
 chains lie in blocks that are added one at a time and never move; a row keeps its number and its place for life.
 Freed rows are used again. A table never shrinks.
 
-A row is a struct that begins with the fields of `Row`. Keys need not be unique. Row numbers run from 1; 0 is none, and may be
-prefetched as any other.
-Lists thread rows in an order of their own: by time.
+A row is a struct that begins with the fields of `Row`. Keys need not be unique. Row numbers run from 1; 0 is none,
+and reads as a free row with nothing behind it. Lists thread rows in an order of their own: by time.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -133,6 +132,8 @@ cdef inline bint add_rows(Table *table) noexcept nogil:
     table.blocks = <uint8_t **>more
     if table.blocks[table.block_count] == NULL:
         return False
+    if table.block_count == 0:
+        memset(table.blocks[0], 0, table.row_octets)
     table.block_count += 1
     return True
 

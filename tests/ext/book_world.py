@@ -33,12 +33,12 @@ ASKED = {1: True, 2: True, 3: True, 4: False}
 """Whether a carrier is asked for receipts."""
 
 IDS = [b"1", b"2", b"3", b"0A", b"10", b"ff", b"0255", b"id-4", b"x" * 65, b"y" * 129, b"", b" 3 ", None]
-RESPONSE_IDS = st.sampled_from(IDS)
-RECEIPT_IDS = st.sampled_from([*IDS[:9], b"16", b"4", b"nobody's"])
+RESPONSE_IDS = st.sampled_from([b"1", b"1", b"1", b"1", b"2", b"2", *IDS])
+RECEIPT_IDS = st.sampled_from([b"1", b"1", b"1", *IDS[:9], b"16", b"4", b"nobody's"])
 WORDS = st.sampled_from(
     ["DELIVRD", "delivrd", "UNDELIV", "EXPIRED", "REJECTD", "ACCEPTD", "ENROUTE", "UNKNOWN", "FAILED", "odd"]
 )
-CARRIERS = st.sampled_from(sorted(DIALECTS))
+CARRIERS = st.sampled_from([1, 1, 1, 1, *DIALECTS])
 PICK = st.integers(0, 10**6)
 STATUSES = st.sampled_from([0, 0, 0, 0, 0x58, 0x0B])
 BAD = st.sampled_from([Outcome.UNKNOWN, Outcome.EXPIRED, Outcome.UNDELIVERED, Outcome.REJECTED])
