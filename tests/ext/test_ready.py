@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dispatcher._ext.book import Ready, Submission
+from dispatcher._ext.book import Ready, Submission, submissions
+from dispatcher.model import Message
 
 PICK = st.integers(0, 10**6)
 
@@ -110,7 +111,11 @@ def test_a_submission_is_what_it_was_made_of() -> None:
     assert (it.attempts, it.claimed, it.cancelled) == (0, False, False)
     it.attempts, it.claimed, it.cancelled, it.carrier = 3, True, True, 9
     assert (it.attempts, it.claimed, it.cancelled, it.carrier) == (3, True, True, 9)
-    for name in ("message", "n", "segment", "segments", "traffic_class", "deadline_ms", "frame"):
+    it.frame, it.framed_ms, it.trouble = b"anew", 5, message
+    assert (it.frame, it.framed_ms, it.trouble) == (b"anew", 5, message)
+    with pytest.raises(TypeError):
+        it.frame = 1  # type: ignore[assignment]
+    for name in ("message", "n", "segment", "segments", "traffic_class", "deadline_ms"):
         with pytest.raises(AttributeError):
             setattr(it, name, 1)
 
@@ -153,3 +158,24 @@ def test_only_submissions_are_pushed_and_a_bad_list_changes_nothing() -> None:
         ready.push_front([Submission(None, 1, 0, 1, 0, 0, b""), None])  # type: ignore[list-item]
     assert len(ready) == 0
     assert ready.oldest is None
+
+
+def test_messages_become_their_segments() -> None:
+    """In order, each with its frame; a list too short, or a message that cannot be, is refused."""
+    one = Message(1, bytes(16), "7", "B", "t", 3, 0, 9, 0, 1, 0, (1,))
+    two = Message(2, bytes(16), "7", "B", "t", 0, 0, 8, 0, 2, 0, (1,))
+    made = submissions([one, two], [[b"a"], [b"b", b"c"]], 5, 77)
+    assert [(it.message, it.n, it.segment, it.segments, it.frame) for it in made] == [
+        (one, 1, 0, 1, b"a"),
+        (two, 2, 0, 2, b"b"),
+        (two, 2, 1, 2, b"c"),
+    ]
+    assert {(it.carrier, it.framed_ms) for it in made} == {(5, 77)}
+    assert [(it.traffic_class, it.deadline_ms) for it in made] == [(3, 9), (0, 8), (0, 8)]
+    assert submissions([], [], 5) == []
+    with pytest.raises(ValueError, match="1 messages with the frames of 2"):
+        submissions([one], [[b"a"], [b"b"]], 5)
+    with pytest.raises(TypeError):
+        submissions([one], [["text"]], 5)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="no segment"):
+        submissions([Message(0, bytes(16), "7", "B", "t", 3, 0, 9, 0, 1, 0, (1,))], [[b"a"]], 5)

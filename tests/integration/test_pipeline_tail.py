@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher import pipeline
+from dispatcher import backlog
 from dispatcher._ext.book import Submission
 from dispatcher.app import Dispatcher
 from dispatcher.config import from_dict
@@ -50,7 +50,7 @@ def test_a_frame_is_renewed_when_it_is_old_and_not_before(tmp_path: Path) -> Non
 
 def test_a_tail_is_taken_in_by_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop is never kept for longer than a slice; order and count are those of acceptance."""
-    monkeypatch.setattr(pipeline, "LOAD_SLICE", 7)
+    monkeypatch.setattr(backlog, "LOAD_SLICE", 7)
 
     async def run() -> None:
         config = {
