@@ -120,10 +120,7 @@ class Admission:
         entropy = self._entropy(5 * len(requests))
         for place, request in enumerate(requests):
             if place == self._batch_max:
-                detail = f"{self._batch_max:,} messages may come at a time; give the rest in another call"
-                batch.verdicts[place:] = [
-                    Refused("batch_too_large", detail, "", each.client_ref) for each in requests[place:]
-                ]
+                batch.verdicts[place:] = self.too_many(requests[place:])
                 break
             random_bits = int.from_bytes(entropy[5 * place : 5 * place + 5], "little")
             found = self._admit(request, now_ms, random_bits, closed, batch)
@@ -135,6 +132,11 @@ class Admission:
                 batch.places.append(place)
                 batch.verdicts[place] = Accepted(found)
         return batch
+
+    def too_many(self, rest: Iterable[SendRequest]) -> list[Refused]:
+        """Refuse what is beyond the largest batch."""
+        detail = f"{self._batch_max:,} messages may come at a time; give the rest in another call"
+        return [Refused("batch_too_large", detail, "", each.client_ref) for each in rest]
 
     @property
     def may_know_less(self) -> bool:

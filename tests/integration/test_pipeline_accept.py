@@ -254,3 +254,23 @@ def test_a_failed_store_is_reported_and_nothing_is_acknowledged_any_more(tmp_pat
             await dispatcher.close()
 
     run(scenario())
+
+
+def test_a_large_batch_is_taken_in_slices(tmp_path: Path) -> None:
+    """Verdicts stand in the order of the requests, whoever is refused; what is beyond batch_max is refused."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc:
+            config = config_for(tmp_path, smsc, limits={"batch_max": 2_500}, carrier={"tps": 1})
+            async with Dispatcher(config) as dispatcher:
+                wanted = requests(2_600)
+                wanted[1_700] = request(1_700, to="nobody")
+                verdicts = await dispatcher.send(wanted)
+                assert (
+                    codes(verdicts)
+                    == [""] * 1_700 + ["number_malformed"] + [""] * 799 + ["batch_too_large"] * 100
+                )
+                texts = [each.message.text for each in verdicts if isinstance(each, Accepted)]
+                assert texts == [each.text for each in wanted[:1_700] + wanted[1_701:2_500]]
+
+    run(scenario())
