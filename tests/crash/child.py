@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from dispatcher import app
+from dispatcher.accounts import account_of
 from dispatcher.app import Dispatcher
 from dispatcher.config import Carrier
 from dispatcher.model import Accepted, SendRequest
@@ -86,14 +87,13 @@ def _batches(requests: list[SendRequest]) -> list[list[SendRequest]]:
 
 def _hurry() -> None:
     """Take little of the disk, connect at once, fill the window at once: there is no time to be careful."""
-    account_of = app.account_of
 
     def at_once(name: str, carrier: Carrier, folder: Path) -> Account:
         account = account_of(name, carrier, folder)
         waits = {"first_ms": 50, "most_ms": 50, "spacing_ms": 50, "quiet_ms": 0, "ramp_ms": 0}
         return replace(account, backoff=account.backoff._replace(**waits))
 
-    app.account_of = at_once
+    vars(app)["account_of"] = at_once
     cast(Any, Journal).open = partial(Journal.open, reserve_octets=1 << 16)
 
 

@@ -257,7 +257,7 @@ def test_a_failed_store_is_reported_and_nothing_is_acknowledged_any_more(tmp_pat
 
 
 def test_a_large_batch_is_taken_in_slices(tmp_path: Path) -> None:
-    """Verdicts stand in the order of the requests, whoever is refused; what is beyond batch_max is refused."""
+    """Verdicts are in the order of the requests, whoever is refused; what is beyond batch_max is."""
 
     async def scenario() -> None:
         async with Simulator() as smsc:
