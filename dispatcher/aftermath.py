@@ -39,6 +39,8 @@ MOVE_MOST: Final = 2_000
 """Segments moved from a carrier that is down to others, in one tick."""
 EXPIRE_MOST: Final = 5_000
 """Segments whose receipt never came, ended in one tick and carrier: 20,000 a second."""
+OUTAGE_MS: Final = 24 * 3_600_000
+"""A carrier that is down cannot send its receipts: so much longer they are waited for."""
 PARKED_MS: Final = 24 * 3_600_000
 """A receipt that matches nothing is kept for a day: what comes early comes within a minute."""
 REGROUP_MS: Final = 5_000
@@ -278,12 +280,14 @@ class Aftermath:
         health.waiting(lane.oldest_ms)
         lane.sweep(now_ms)
         timer_ms = self._config.carriers[lane.name].receipt_timer_ms
-        self._book.expire(lane.number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
         for queue in lane.queues:
             if queue.is_behind:
                 self._pipeline.backlog.expire(queue, now_ms)
         fit = health.fit(True, now_ms)
-        lane.pause(self._pipeline.is_closing or (health.broken and not fit))
+        patience_ms = 0 if fit else OUTAGE_MS
+        self._book.expire(lane.number, now_ms - timer_ms - patience_ms, now_ms, EXPIRE_MOST)
+        is_full = self._book.outstanding >= self._config.limits.outstanding_max
+        lane.pause(self._pipeline.is_closing or is_full or (health.broken and not fit))
         lane.probes = PROBES if health.broken else 0
         if not fit:
             lane.give_back()
