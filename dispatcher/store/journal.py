@@ -21,13 +21,13 @@ import apsw
 
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Message
-from dispatcher.store import snapshot
+from dispatcher.store import names, snapshot
 from dispatcher.store.checkpoint import Checkpointer
 from dispatcher.store.lock import Lock
 from dispatcher.store.metrics import Metrics
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import Row, StoredRow
-from dispatcher.store.schema import JOURNAL, open_checkpointer, open_writer, settle
+from dispatcher.store.schema import JOURNAL, check_index, damaged, open_checkpointer, open_writer, settle
 from dispatcher.store.snapshot import Snapshot
 from dispatcher.store.space import RESERVE_OCTETS, Space
 from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
@@ -119,7 +119,11 @@ class Journal:
             except apsw.FullError:
                 space.give_up()
                 settle(connection)
+            check_index(connection)
             return cls(folder, lock, connection, clock_ms, space, on_corrupt, vfs)
+        except (apsw.CorruptError, apsw.SQLError) as error:
+            lock.release()
+            raise damaged(folder, error) from error
         except apsw.Error as error:
             lock.release()
             raise StoreError(f"{folder / JOURNAL} cannot be opened: {error}") from error
@@ -213,7 +217,9 @@ class Journal:
         numbers = self._numbers[kind]
         if (number := numbers.get(name)) is None:
             number = numbers[name] = len(numbers) + 1
-            self._writer.put(Job(partial(_add_name, kind, number, name), _nothing, is_vital=True))
+            self._writer.put(
+                Job(partial(names.add, kind=kind, number=number, name=name), _nothing, is_vital=True)
+            )
         return number
 
     # ---- reading ----
@@ -260,6 +266,8 @@ class Journal:
     async def _ask(self, call: Callable[[], _T]) -> _T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except apsw.CorruptError as error:
+            raise damaged(self.folder, error) from error
         except apsw.Error as error:
             raise StoreError(f"{self.folder / JOURNAL} cannot be read: {error}") from error
 
@@ -345,10 +353,6 @@ def _is_copy(connection: apsw.Connection, inode: int) -> bool:
 def _settle(future: asyncio.Future[_T], results: list[_T], error: Exception | None) -> None:
     if not future.done():
         future.set_result(results[-1]) if error is None else future.set_exception(error)
-
-
-def _add_name(kind: str, number: int, name: str, connection: apsw.Connection) -> None:
-    connection.execute("INSERT INTO name (kind, number, name) VALUES (?, ?, ?)", (kind, number, name))
 
 
 def _nothing(error: Exception | None) -> None:

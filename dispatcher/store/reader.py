@@ -6,12 +6,13 @@ and its neighbours go on.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from struct import error as struct_error
 from typing import Final
 
 import apsw
 
 from dispatcher.model import Message
-from dispatcher.store import snapshot
+from dispatcher.store import names, snapshot
 from dispatcher.store.records import EVENTS_STREAM, StoredRow, checksum, unpack_messages
 from dispatcher.store.schema import open_reader
 from dispatcher.store.snapshot import Snapshot
@@ -23,8 +24,9 @@ not."""
 SLICE_OCTETS: Final = 4 << 20
 """Of bodies in memory at a time while all of the journal is read."""
 
-_DAMAGED: Final = (apsw.CorruptError, apsw.IOError)
-"""What SQLite raises for pages that make no sense, or cannot be read."""
+_BY_SEQ: Final = "seq = ?"
+_DAMAGED: Final = (apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
+"""What is raised for pages that make no sense, or cannot be read."""
 
 
 class Reader:
@@ -125,7 +127,7 @@ class Reader:
 
     def last_n(self) -> int:
         """Return the highest number that any message ever had; 0 before the first."""
-        highest = self.mark("trimmed_n")
+        highest = max(self.mark("trimmed_n"), self.mark("last_n"))
         for stream in self.numbers_of("stream").values():
             newest = self._some("stream = ? ORDER BY last DESC", (stream,), 0)
             highest = max([highest, *(row.last for row in newest)])
@@ -150,8 +152,8 @@ class Reader:
         yield from self._connection.execute(query, (stream, after_n))
 
     def numbers_of(self, kind: str) -> dict[str, int]:
-        """Return the numbers of all named streams or carriers."""
-        return dict(self._connection.execute("SELECT name, number FROM name WHERE kind = ?", (kind,)))
+        """Return the numbers of all streams or carriers by name; see names.load."""
+        return names.load(self._connection, kind)
 
     def _holding(self, n: int) -> Iterator[StoredRow]:
         """Yield the rows that may hold a number: at most one a stream."""
@@ -165,12 +167,16 @@ class Reader:
         query = f"SELECT seq, at_ms, stream, first, last, count, body, crc FROM journal WHERE {condition}"
         for seq, at_ms, stream, first, last, count, body, crc in self._connection.execute(query, values):
             row = StoredRow(seq, at_ms, stream, first, last, count, body)
-            if checksum(row) != crc:
+            whole = [row] if _is_whole(row, crc) else []
+            if (
+                not whole and condition != _BY_SEQ
+            ):  # what comes from an index may be wrong where the row is right
+                whole = self._some(_BY_SEQ, (seq,), 0)
+            elif not whole:
                 self._report(seq, stream, first, last)
-                continue
-            rows.append(row)
-            octets += len(row.body)
-            if octets >= most_octets:
+            rows += whole
+            octets += sum(len(each.body) for each in whole)
+            if whole and octets >= most_octets:
                 break
         return rows
 
@@ -184,7 +190,7 @@ class Reader:
         low, high = self.bounds
         for seq in range(max(low, after_seq + 1), high + 1):
             try:
-                found = self._some("seq = ?", (seq,), 0)
+                found = self._some(_BY_SEQ, (seq,), 0)
             except _DAMAGED:
                 found = []
             if not found:
@@ -200,3 +206,10 @@ class Reader:
         if seq not in self._reported:
             self._reported.add(seq)
             self._on_corrupt(seq, stream, first, last)
+
+
+def _is_whole(row: StoredRow, crc: int) -> bool:
+    try:
+        return checksum(row) == crc
+    except (TypeError, struct_error):  # something else stands where a number, or the body, should
+        return False

@@ -7,6 +7,7 @@ would run inside a commit. The file is open to any SQLite 3.37 or newer for read
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ APPLICATION_ID: Final = 0x534D5344
 """Tells the file from other SQLite files: "SMSD"."""
 PAGE_OCTETS: Final = 4096
 """Smallest writes for small commits; measured beside 8 and 16 KiB in bench/README.md."""
+CHECKED_ROWS: Final = 1_000_000
+"""Up to so many, the order of the index is checked when the journal is opened: 0.8 s."""
 BUSY_MS: Final = 5_000
 """How long to wait for another process that recovers or resets the WAL: milliseconds in practice."""
 
@@ -39,11 +42,13 @@ CREATE INDEX journal_stream ON journal (stream, last);
 CREATE TABLE name (
     kind TEXT NOT NULL,       -- 'stream' or 'carrier'
     number INTEGER NOT NULL,  -- from 1
+    copy INTEGER NOT NULL,    -- each stands twice: store/names.py
     name TEXT NOT NULL,
-    PRIMARY KEY (kind, number)
+    crc INTEGER NOT NULL,     -- of kind, number and name
+    PRIMARY KEY (kind, number, copy)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (
-    key TEXT PRIMARY KEY,     -- 'id': of this journal, at random; others: journal.py, retention.py
+    key TEXT PRIMARY KEY,     -- 'id': of this journal, at random; others: journal.py, retention.py, repair.py
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshot (
@@ -76,7 +81,7 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
                 )
                 connection.pragma("application_id", APPLICATION_ID)
                 connection.pragma("user_version", FORMAT)
-            _sync_names(folder)
+            sync_names(folder)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.wal_autocheckpoint(0)
@@ -96,6 +101,29 @@ def settle(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(0)
     with suppress(apsw.BusyError):  # somebody reads it: a later commit will begin it anew
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def check_index(connection: apsw.Connection) -> None:
+    """Make the index by stream anew if it is not what it should be: a damaged one would hide rows, silently.
+
+    apsw.CorruptError: the rows themselves cannot be read.
+    """
+    low, high = connection.execute("SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM journal").get
+    index = "FROM journal INDEXED BY journal_stream"
+    try:
+        count, total = connection.execute(
+            f"SELECT count(*), coalesce(sum(seq), 0) {index} WHERE stream >= 0"
+        ).get
+        is_right = count == high - low + 1 and total == (low + high) * count // 2
+        if is_right and count <= CHECKED_ROWS:
+            entries = connection.execute(f"SELECT stream, last, seq {index} ORDER BY stream, last, seq")
+            is_right = all(
+                a[:2] < b[:2] or (a < b and not b[1]) for a, b in pairwise(entries)
+            )  # 0: no numbers
+    except apsw.CorruptError:
+        is_right = False
+    if not is_right:
+        connection.execute("REINDEX journal_stream")
 
 
 def open_reader(folder: Path, vfs: str | None = None) -> apsw.Connection:
@@ -137,7 +165,13 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
-def _sync_names(folder: Path) -> None:
+def damaged(folder: Path, error: Exception) -> StoreError:
+    """Return the error that says what to do."""
+    advice = "`dispatcher repair` makes a new one of all that is whole"
+    return StoreError(f"{folder / JOURNAL} is damaged ({error}): {advice}")
+
+
+def sync_names(folder: Path) -> None:
     """Make sure that the files are still in their folder, and it in its own, after a power cut."""
     for each in (folder, folder.parent):
         descriptor = os.open(each, os.O_RDONLY)
@@ -155,6 +189,8 @@ def _check_format(connection: apsw.Connection, folder: Path) -> int:
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
     except apsw.NotADBError:
         raise StoreError(f"{path} is no SQLite file, or its first page is damaged") from None
+    except apsw.CorruptError as error:
+        raise damaged(folder, error) from error
     if (version, application, tables) == (0, 0, 0):
         return 0
     if application != APPLICATION_ID:

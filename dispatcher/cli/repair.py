@@ -1,0 +1,44 @@
+"""``dispatcher repair``: a new journal of all that is whole in a damaged one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+EX_DATAERR, EX_UNAVAILABLE = 65, 69
+_SHOWN = 20
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "repair",
+        help="make a new journal of what is whole in a damaged one",
+        description="Copy every row that is whole from the damaged journal of a store into a new one, which "
+        "takes its place. No dispatcher may run on the store meanwhile. Messages whose events are lost may "
+        "be sent again.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("store", metavar="STORE", type=Path, help="the folder of the store")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the command: 0, 65 where rows are lost, 69 where it cannot be done."""
+    from dispatcher.errors import StoreError
+    from dispatcher.store.repair import DAMAGED, repair
+
+    try:
+        if not given.store.is_dir():
+            raise StoreError(f"{given.store} is no folder")
+        repaired = repair(given.store)
+    except StoreError as error:
+        print(f"dispatcher repair: {error}", file=sys.stderr)
+        return EX_UNAVAILABLE
+    print(f"{repaired.rows:,} rows are whole and stand in the new journal; the old one is now {DAMAGED}")
+    if not repaired.lost:
+        return 0
+    shown = ", ".join(map(str, repaired.lost[:_SHOWN]))
+    more = f" and {len(repaired.lost) - _SHOWN:,} more" if len(repaired.lost) > _SHOWN else ""
+    print(f"dispatcher repair: {len(repaired.lost):,} rows are lost: {shown}{more}", file=sys.stderr)
+    return EX_DATAERR

@@ -1,0 +1,109 @@
+"""A new journal of all that is whole in a damaged one.
+
+Law: no record changes; what cannot be read is named. The damaged file stays beside the new one. Snapshots are
+not taken along: a restart reads all events instead.
+"""
+
+import mmap
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+from msgspec.structs import astuple
+
+from dispatcher._ext.trails import add_trails
+from dispatcher.errors import StoreError
+from dispatcher.store import names
+from dispatcher.store.lock import Lock
+from dispatcher.store.records import EVENTS_STREAM, StoredRow, checksum
+from dispatcher.store.salvage import Salvage
+from dispatcher.store.schema import JOURNAL, open_writer, settle, sync_names, transaction
+
+DAMAGED: Final = "journal.damaged"
+NUMBERS_LOST_MAX: Final = 1_000_000
+"""Numbers that are left out, because the last rows may be lost that gave them: seconds of full load."""
+_WORKSHOP: Final = "repair"
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """What was found: how many rows, and the seq of those that were not."""
+
+    rows: int
+    lost: list[int]
+
+
+def repair(folder: Path) -> Repaired:
+    """Make the journal of a store anew, in its place; no dispatcher may run on it.
+
+    StoreError: it is in use, or nothing can be found in it. OSError: no room for the new one.
+    """
+    lock = Lock(folder)
+    try:
+        _copy_wal(folder)
+        path, workshop = folder / JOURNAL, folder / _WORKSHOP
+        if not path.is_file() or not path.stat().st_size:
+            raise StoreError(f"{folder} holds no {JOURNAL}")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as octets:
+            found = Salvage(octets)
+            if not found.rows and not found.names:
+                raise StoreError(f"{path} holds nothing that can be read")
+            workshop.mkdir(mode=0o700, exist_ok=True)
+            for old in workshop.iterdir():
+                old.unlink()
+            lost = _write(workshop, found)
+        path.rename(folder / DAMAGED)
+        (workshop / JOURNAL).rename(path)
+        for suffix in ("-wal", "-shm"):
+            (folder / f"{JOURNAL}{suffix}").unlink(missing_ok=True)
+        workshop.rmdir()
+        sync_names(folder)
+    finally:
+        lock.release()
+    return Repaired(len(found.rows), lost)
+
+
+def _copy_wal(folder: Path) -> None:
+    """Let SQLite bring the file to its last commit, as far as it can."""
+    with suppress(apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError):
+        connection = apsw.Connection(str(folder / JOURNAL), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        try:
+            connection.pragma("user_version")  # only now it knows that there is a WAL
+            settle(connection)
+        finally:
+            connection.close()
+
+
+def _write(workshop: Path, found: Salvage) -> list[int]:
+    """Write a journal of what was found; return the seq of what was not."""
+    connection = open_writer(workshop)
+    columns = "seq, at_ms, stream, first, last, count, body, crc"
+    statement = f"INSERT INTO journal ({columns}) VALUES (?,?,?,?,?,?,?,?)"
+    seqs = sorted(found.rows)
+    first_n, last_n = 0, 0
+    with transaction(connection):
+        for seq in seqs:
+            row = found.row(seq)
+            connection.execute(statement, (*astuple(row), checksum(row)))
+            last_n = max(last_n, _highest_n(row))
+            if row.holds_messages:
+                first_n = min(first_n or row.first, row.first)
+        for name in sorted(found.names):
+            names.add(connection, *name)
+        lost = sorted({*range(seqs[0], seqs[-1] + 1)}.difference(seqs)) if seqs else []
+        marks = {"trimmed_n": max(first_n - 1, 0), "last_n": last_n + NUMBERS_LOST_MAX}
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", marks.items())
+    settle(connection)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    connection.close()  # synced: the WAL is copied and deleted
+    return lost
+
+
+def _highest_n(row: StoredRow) -> int:
+    if row.stream != EVENTS_STREAM:
+        return row.last
+    trails: dict[int, bytes] = {}
+    add_trails(row.body, trails)
+    return max(trails, default=0)
