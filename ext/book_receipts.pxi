@@ -32,8 +32,10 @@ cdef int await_receipt(
         if not has_ended(book, n, segment):
             end_segment(book, n, segment, UNKNOWN, NO_SMSC_MESSAGE_ID if its.receipts else NO_RECEIPT_ASKED, carrier, at_ms)
         return 0
-    if book.recovering and id_row_of(book, key, n, segment):
-        return 0
+    if book.recovering:
+        row = id_row_of(book, key, n, segment)
+        if row:                 # the snapshot is newer than this event; what was parked before it is not
+            return unpark(book, key, row)
     row = insert_row(&book.ids, key.low)
     if row == 0:
         raise MemoryError

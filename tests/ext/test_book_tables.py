@@ -354,3 +354,19 @@ def test_parked_receipts_are_let_go() -> None:
     book.settle(1, key, 2, b"", 0)
     del book
     assert sys.getallocatedblocks() - before < 50
+
+
+def test_a_receipt_that_matched_while_a_snapshot_was_taken_is_not_parked_again() -> None:
+    """PARKED and SUBMITTED came after the first piece, the row in a later one: nothing stays parked."""
+    events = EventBuffer()
+    book = new_book(events)
+    pieces = book.dump()
+    taken = [next(pieces)]
+    book.settle(1, b"1", 2, b"", 0)
+    submissions = [Submission(None, 1, 0, 1, 0, 0, b"")]
+    book.submitted(book.claim(submissions, 1, 1), [0], [b"1"], 1, 1)
+    again = new_book()
+    again.load(taken + list(pieces))
+    again.replay(events.take()[1])
+    again.recovered()
+    assert (again.parked, again.outstanding, again.is_finished(1)) == (0, 0, True)
