@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from dispatcher._ext.keys import Keys, message_id
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
-from dispatcher.model import Accepted, Message, Refused, SendRequest
+from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.refusal import Code, Refusal
 
 KEY_MAX: Final = 64
@@ -29,6 +29,8 @@ MARK_MS: Final = 60_000
 """How exactly it is known when a number was accepted: a key is remembered so much too long at most."""
 LATER: Final = 4
 """In `closed`, behind the classes: whatever is to be sent later."""
+SEND_AFTER_MIN_MS: Final = 100_000_000_000
+"""1973: what is less was meant as seconds."""
 SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
 """A year ahead: later is a slip of units (seconds for milliseconds)."""
 _REFERENCES: Final = 1 << 16
@@ -136,7 +138,7 @@ class Admission:
     def too_many(self, rest: Iterable[SendRequest]) -> list[Refused]:
         """Refuse what is beyond the largest batch."""
         detail = f"{self._batch_max:,} messages may come at a time; give the rest in another call"
-        return [Refused("batch_too_large", detail, "", each.client_ref) for each in rest]
+        return [Refused("batch_too_large", detail, "", getattr(each, "client_ref", None)) for each in rest]
 
     @property
     def may_know_less(self) -> bool:
@@ -145,7 +147,7 @@ class Admission:
 
     def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
         """Return the hashes of keys that are not known here."""
-        keys = (each.idempotency_key or each.client_ref for each in requests)
+        keys = [each.idempotency_key or each.client_ref for each in requests if _flaw(each) is None]
         return [key_hash for key in keys if key and self.keys.get(key_hash := _hash(key)) is None]
 
     def recall(self, found: Mapping[int, tuple[int, int]]) -> None:
@@ -172,6 +174,10 @@ class Admission:
             self._marked_ms = now_ms
         self._last_ms = now_ms
 
+    def route_of(self, message: Message) -> tuple[int, ...]:
+        """Return the carriers that the rules of today give a message."""
+        return self._route(message.to, message.sender, message.traffic_class, message.n)
+
     def take_back(self, batch: Batch, code: str, detail: str, retry_after_ms: int) -> None:
         """Refuse after all what could not be written."""
         for place, message in zip(batch.places, batch.messages, strict=True):
@@ -183,6 +189,8 @@ class Admission:
     def _admit(
         self, request: SendRequest, now_ms: int, random_bits: int, closed: Sequence[int], batch: Batch
     ) -> Refused | int | Message:
+        if (flaw := _flaw(request)) is not None:
+            return flaw
         traffic_class = request.traffic_class
         policy = self._policies[traffic_class]
         key_hash = body_hash = 0
@@ -190,12 +198,13 @@ class Admission:
         if key is not None:
             if not 0 < len(key) <= KEY_MAX:
                 name = "client_ref" if request.idempotency_key is None else "idempotency_key"
-                return Refused("key_malformed", f"1 to {KEY_MAX} characters are possible", name)
+                detail = f"1 to {KEY_MAX} characters are possible"
+                return Refused("key_malformed", detail, name, request.client_ref)
             key_hash, body_hash = _hash(key), _hash_of_body(request)
             if (known := self.keys.get(key_hash)) is not None and known[0] >= self.oldest_key_n:
                 return known[0] if known[1] == body_hash else _conflict(request)
         if closed[traffic_class]:
-            detail = "too much is waiting already; nothing is wrong with this message"
+            detail = "too much is waiting, the disk is full, or we are closing: nothing is wrong with it"
             return Refused("overloaded", detail, "", request.client_ref, closed[traffic_class])
         to = self._normalise(request.to)
         if isinstance(to, Refusal):
@@ -205,6 +214,9 @@ class Admission:
             detail = f"a text has 1 to {self._text_max:,} characters"
             return Refused("text_length", detail, "text", request.client_ref)
         sends_ms = request.send_after_ms
+        if sends_ms < 0 or 0 < sends_ms < SEND_AFTER_MIN_MS:
+            detail = "expected milliseconds of UTC from 1970; these may be seconds"
+            return Refused("send_after_malformed", detail, "send_after_ms", request.client_ref)
         if sends_ms <= now_ms:
             sends_ms = 0
         elif sends_ms > now_ms + SEND_AFTER_MAX_MS:
@@ -263,6 +275,49 @@ class Admission:
         return message
 
 
+_INTEGERS: Final = ("ttl_ms", "send_after_ms")
+_STRINGS: Final = ("to", "text", "sender")
+_NAMES: Final = ("client_ref", "idempotency_key")
+_CLASSES: Final = frozenset(map(int, TrafficClass))
+
+
+def _flaw(request: Any) -> Refused | None:
+    """Say which field is of a type that cannot be: a program's slip, which types alone do not stop."""
+    if (
+        type(request) is SendRequest
+        and type(request.to) is type(request.text) is type(request.sender) is str
+        and type(request.ttl_ms) is type(request.send_after_ms) is int
+        and type(request.traffic_class) is TrafficClass
+        and request.client_ref is request.idempotency_key is None
+    ):
+        return None
+    if not isinstance(request, SendRequest):
+        return Refused("malformed", f"a SendRequest is expected, not {type(request).__name__}")
+    for name in _STRINGS:
+        if not isinstance(value := getattr(request, name), str):
+            return Refused("malformed", f"a string is expected, not {type(value).__name__}", name)
+    for name in _INTEGERS:
+        if type(value := getattr(request, name)) is not int:
+            detail = f"whole milliseconds are expected, not {type(value).__name__}"
+            return Refused("malformed", detail, name)
+    for name in _NAMES:
+        value = getattr(request, name)
+        if value is not None and not (isinstance(value, str) and _is_whole(value)):
+            return Refused("malformed", "a string without halves of surrogate pairs is expected", name)
+    value = request.traffic_class
+    if type(value) not in (int, TrafficClass) or value not in _CLASSES:
+        return Refused("malformed", "a TrafficClass is expected", "traffic_class", request.client_ref)
+    return None
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def number_of(message_id: bytes) -> int:
     """Return the number in a message_id, which may be anybody's invention: compare the whole id."""
     return int.from_bytes(message_id[11:], "big") & N_MAX
@@ -287,7 +342,7 @@ def _hash_of_body(request: SendRequest) -> int:
         request.to,
         request.text,
         request.sender,
-        request.traffic_class.value,
+        int(request.traffic_class),
         request.ttl_ms,
         request.send_after_ms,
     )

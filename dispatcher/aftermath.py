@@ -347,6 +347,7 @@ class Aftermath:
             tried = trouble.carrier if trouble is not None else 0  # there again, if that is fit
             configured = [each for each in message.carriers if each in self._pipeline.lanes]
             configured.sort(key=lambda each: each != tried)
+            configured = configured or list(self._pipeline.admission.route_of(message))
             if not configured:
                 self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return

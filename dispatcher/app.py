@@ -86,13 +86,16 @@ class Dispatcher:
         self._folder = folder or Path()
         self._now_ms = now_ms or wall_ms
         self.projection: Projection
-        self._projector = ThreadPoolExecutor(1, "projection")
+        self._projector: ThreadPoolExecutor
+        self._is_open = False
         self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._corrupt: list[tuple[int, int, int, int]] = []
 
     def __repr__(self) -> str:
-        state = "failed" if self.failure else "running" if self._tasks else "closed"
+        state = "failed" if self.failure else "running" if self._is_open else "closed"
+        if not hasattr(self, "pipeline"):
+            return "<Dispatcher, never opened>"
         return f"<Dispatcher {state}: {self.pipeline.book!r}, {list(self.pipeline.lanes.values())!r}>"
 
     async def __aenter__(self) -> "Dispatcher":
@@ -104,6 +107,10 @@ class Dispatcher:
     ) -> None:
         await self.close()
 
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise RuntimeError("the dispatcher is not open: use it within `async with`, or after `open()`")
+
     # ---- what a program does ----
 
     async def send(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
@@ -111,6 +118,7 @@ class Dispatcher:
 
         Many are taken in slices, between which the loop is free (law 12).
         """
+        self._check_open()
         if len(requests) <= SLICE:
             return await self.pipeline.accept(requests)
         slices: list[asyncio.Task[list[Accepted | Refused]]] = []
@@ -127,11 +135,13 @@ class Dispatcher:
 
         ValueError: no UUID.
         """
+        self._check_open()
         return await self.pipeline.cancel(UUID(message_id).bytes)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
-        """Yield every event after a cursor, with its own, in order, without an end: new ones as they come."""
-        while True:
+        """Yield every event after a cursor, with its own, in order, and new ones as they come, until `close`."""
+        self._check_open()
+        while self._is_open:
             async for cursor, event in self.history(after):
                 after = cursor
                 yield cursor, event
@@ -139,6 +149,7 @@ class Dispatcher:
 
     async def history(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
         """Yield the events after a cursor that are durable now, in order, each with its own cursor."""
+        self._check_open()
         seq, seen = after
         self._seen_seq = self.journal.last_seq
         rows = await self.journal.events(seq - 1, HISTORY_OCTETS)
@@ -152,6 +163,7 @@ class Dispatcher:
 
     async def status(self, message_id: str) -> Status | None:
         """Return what is known of a message, its events included; None: nothing. ValueError: no UUID."""
+        self._check_open()
         octets = UUID(message_id).bytes
         found = await self._ask(self.projection.lookup, number_of(octets))
         return found if found is not None and found.message_id == octets else None
@@ -165,6 +177,7 @@ class Dispatcher:
         before_n: int = 1 << 62,
     ) -> list[Status]:
         """Return messages by the sender's name for them or by number (digits of E.164), newest first."""
+        self._check_open()
         if client_ref is not None:
             return await self._ask(self.projection.by_client_ref, client_ref, most, before_n)
         if to is None or not to.isdecimal():
@@ -193,7 +206,12 @@ class Dispatcher:
     # ---- start and stop ----
 
     async def open(self) -> None:
-        """Open the store, recover, begin to connect. When this returns, messages are accepted."""
+        """Open the store, recover, begin to connect. When this returns, messages are accepted.
+
+        RuntimeError: it is open.
+        """
+        if self._is_open:
+            raise RuntimeError("the dispatcher is open already")
         loop = asyncio.get_running_loop()
         self.journal = await loop.run_in_executor(
             None,
@@ -201,20 +219,27 @@ class Dispatcher:
                 Journal.open, Path(self.config.store), clock_ms=self._now_ms, on_corrupt=self._on_corrupt
             ),
         )
+        self._projector = ThreadPoolExecutor(1, "projection")
         try:
             self._build(loop)
             await loop.run_in_executor(None, recovery.restore, self.journal, self.pipeline)
+            self.projection = await self._ask(Projection, Path(self.config.store), self._on_corrupt)
             self.journal.start(loop, on_failure=self._on_failure)
             await recovery.take_up(self.pipeline)
+            for lane in self.pipeline.lanes.values():
+                await lane.pool.start()
+                lane.look()
         except BaseException:
+            if hasattr(self, "pipeline"):
+                await asyncio.gather(*(lane.pool.close(0) for lane in self.pipeline.lanes.values()))
             await self.journal.close()
+            self._projector.shutdown()
             raise
-        for lane in self.pipeline.lanes.values():
-            await lane.pool.start()
-            lane.look()
-        self.projection = await self._ask(Projection, Path(self.config.store), self._on_corrupt)
+        if self.journal.state == "full":
+            log.error("the disk of the store has no room for its reserve: no message is accepted")
         work = (self._tick(), self._snapshots(), self._project(), self._retain())
         self._tasks = [loop.create_task(each) for each in work]
+        self._is_open = True
 
     async def close(self, limit_ms: int = 10_000) -> None:
         """Stop accepting, let answers come, unbind, write what is left; what waits goes on after a start."""
@@ -232,6 +257,7 @@ class Dispatcher:
                 lane.give_back()  # its claim was under way
             await self.pipeline.settle()
             await self._snapshot()
+        self._is_open = False
         await self._ask(self.projection.close)
         self._projector.shutdown()
         await self.journal.close()

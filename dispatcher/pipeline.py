@@ -148,17 +148,16 @@ class Pipeline:
     def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
-        rows: list[Row] = []
         arrivals: list[Arrival] = []
         later = [message for message in batch.messages if message.send_after_ms]
-        for (carrier, traffic_class), (messages, frames) in batch.by_queue().items():
+        groups = batch.by_queue()
+        rows = [_row(self.lanes[at].queues[its].stream, group[0]) for (at, its), group in groups.items()]
+        rows += [_row(self.later_stream, later)] if later else []
+        for (carrier, traffic_class), (messages, frames) in groups.items():
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
-            rows.append(_row(queue.stream, messages))
             if queue.expect(messages, sum(map(len, frames))):
                 arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
-        if later:
-            rows.append(_row(self.later_stream, later))
         count, body = self.events.take()
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
@@ -221,8 +220,7 @@ class Pipeline:
         return True
 
     def _take_out(self, message: Message) -> bool:
-        n = message.n
-        if self.book.is_finished(n):
+        if self.book.is_finished(n := message.n):
             return False
         if not self.book.touched(n) and self.aftermath.schedule.remove(n):
             return True
@@ -234,8 +232,10 @@ class Pipeline:
                     submission.cancelled = True
                 lane.look()
                 return True
+        if message.send_after_ms or self.book.touched(n) or message.carriers[0] not in self.lanes:
+            return False
         queue = self.lanes[message.carriers[0]].queues[message.traffic_class]
-        if message.send_after_ms or self.book.touched(n) or not queue.loaded_n < n <= queue.tail_n:
+        if not queue.loaded_n < n <= queue.tail_n:
             return False
         queue.skip.add(n)
         return True

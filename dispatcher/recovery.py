@@ -9,6 +9,7 @@ Every accepted message is in one of these places afterwards, by what the events 
 * untouched: it still waits in its stream, and the queue reads on from it.
 """
 
+import logging
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +18,14 @@ from typing import Final
 from dispatcher.admission import KEYS_REMEMBERED
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.carrier.schedule import Due
-from dispatcher.model import EventKind
+from dispatcher.errors import StoreError
+from dispatcher.model import EventKind, Message
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
 from dispatcher.store.reader import Reader
-from dispatcher.store.records import unpack_messages
+from dispatcher.store.records import StoredRow, unpack_messages
+
+log = logging.getLogger("dispatcher.recovery")
 
 FIND_MOST: Final = 2_000
 """Messages in doubt that are read from the journal at once."""
@@ -45,12 +49,12 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         after_n = 0
         while rows := reader.stream(pipeline.later_stream, after_n, READ_OCTETS):
             for row in rows:
-                messages = unpack_messages(row.body, row.count)
-                pipeline.aftermath.wait([message for message in messages if not book.touched(message.n)])
+                pipeline.aftermath.wait([each for each in _messages(row) if not book.touched(each.n)])
             after_n = rows[-1].last
         queues = [queue for lane in pipeline.lanes.values() for queue in lane.queues]
         for queue in queues:
             queue.loaded_n = snapshot.marks.get(str(queue.stream), 0) if snapshot is not None else 0
+        _adopt(reader, pipeline)
         later = {due.n for due in pipeline.aftermath.schedule}
         numbers = range(min(queue.loaded_n for queue in queues) + 1, pipeline.admission.next_n)
         waiting = array("q", [n for n in numbers if not book.touched(n) and n not in later])
@@ -60,13 +64,40 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
         reader.close()
 
 
+def _messages(row: StoredRow) -> list[Message]:
+    """Return the messages of a row; of one that cannot be read, none: its neighbours go on."""
+    try:
+        return unpack_messages(row.body, row.count)
+    except StoreError as error:
+        log.error("row %d of the journal cannot be read: %s", row.seq, error)
+        return []
+
+
+def _adopt(reader: Reader, pipeline: Pipeline) -> None:
+    """Take up what waits for a carrier that is not configured any more: it goes elsewhere, or ends."""
+    ours = {queue.stream for lane in pipeline.lanes.values() for queue in lane.queues}
+    for name, stream in reader.numbers_of("stream").items():
+        if stream in ours or "/" not in name:
+            continue
+        after_n = adopted = 0
+        while rows := reader.stream(stream, after_n, READ_OCTETS):
+            for row in rows:
+                for message in _messages(row):
+                    if not pipeline.book.touched(message.n):
+                        pipeline.aftermath.schedule.add(0, message.n)
+                        adopted += 1
+            after_n = rows[-1].last
+        if adopted:
+            log.warning("%d messages waited for %s, which is not configured any more", adopted, name)
+
+
 def _restore_keys(reader: Reader, pipeline: Pipeline) -> None:
     """Go on with the next number, and know again which keys came: who was not answered repeats them (F02)."""
     admission = pipeline.admission
     admission.next_n = reader.last_n() + 1
     first_n = remembered = 0
     for row in reader.newest(KEYS_REMEMBERED, pipeline.now_ms() - admission.window_ms):
-        admission.remember(unpack_messages(row.body, row.count))
+        admission.remember(_messages(row))
         first_n, remembered = first_n or row.first, remembered + row.count
     if remembered >= KEYS_REMEMBERED:
         admission.unread_n = first_n - 1

@@ -5,6 +5,7 @@ and its neighbours go on.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from struct import error as struct_error
 from typing import Final
@@ -131,6 +132,9 @@ class Reader:
         for stream in self.numbers_of("stream").values():
             newest = self._some("stream = ? ORDER BY last DESC", (stream,), 0)
             highest = max([highest, *(row.last for row in newest)])
+            query = "SELECT max(last) FROM journal INDEXED BY journal_stream WHERE stream = ? AND last < ?"
+            with suppress(*_DAMAGED):  # a damaged row still had these numbers
+                highest = max(highest, self._connection.execute(query, (stream, 1 << 40)).get or 0)
         return highest
 
     def mark(self, key: str) -> int:
