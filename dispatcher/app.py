@@ -139,7 +139,7 @@ class Dispatcher:
         return await self.pipeline.cancel(UUID(message_id).bytes)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
-        """Yield every event after a cursor, with its own, in order, and new ones as they come, until `close`."""
+        """Yield every event after a cursor, with its own, in order; then new ones, until it is closed."""
         self._check_open()
         while self._is_open:
             async for cursor, event in self.history(after):

@@ -19,23 +19,27 @@ cdef int await_receipt(
 ) except -1:
     """ESME_ROK: the segment awaits its receipt, if one can come."""
     cdef Carrier* its = &book.carriers[carrier]
-    cdef uint32_t row = find_row(&book.works, work_key(n, segment))
+    cdef uint32_t row = find_row(&book.works, work_key(n, segment)), known = 0
     cdef Work* work = <Work*>row_at(&book.works, row) if row else NULL
     cdef Fold* fold = fold_of(book, n)
-    cdef bint second = work == NULL or (late and work.state == CLAIMED)
+    cdef bint ended = state_of(&book.numbers, n) == ENDED
+    cdef bint receipt_can_come = its.receipts and key.length
+    cdef bint second = work == NULL or (late and work.state == CLAIMED)     # id of this segment
     cdef Id* awaiting
-    if second and fold == NULL and state_of(&book.numbers, n) != ENDED:
-        fold = make_fold(book, n, segments)  # two ids for one segment: its message is folded like one of several
+    if book.recovering and work == NULL:        # or is it that the snapshot's works are newer than this event?
+        second = ended or find_row(&book.targets, work_key(n, segment))
+    if receipt_can_come and (second or book.recovering):
+        known = id_row_of(book, key, n, segment)
+    if second and not known and fold == NULL and not ended:
+        fold = make_fold(book, n, segments)     # its message is folded like one of several
     if row:
         remove_row(&book.works, row)
-    if not its.receipts or key.length == 0:
+    if known:
+        return unpark(book, key, known)
+    if not receipt_can_come:
         if not has_ended(book, n, segment):
             end_segment(book, n, segment, UNKNOWN, NO_SMSC_MESSAGE_ID if its.receipts else NO_RECEIPT_ASKED, carrier, at_ms)
         return 0
-    if book.recovering:
-        row = id_row_of(book, key, n, segment)
-        if row:                 # the snapshot is newer than this event; what was parked before it is not
-            return unpark(book, key, row)
     row = insert_row(&book.ids, key.low)
     if row == 0:
         raise MemoryError

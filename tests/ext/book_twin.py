@@ -87,9 +87,9 @@ class Twin:
     finished: list[tuple[int, int, int]] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
 
-    def count(self, name: str, more: int = 1) -> None:
+    def count(self, name: str) -> None:
         """One more of a counter."""
-        self.counters[name] = self.counters.get(name, 0) + more
+        self.counters[name] = self.counters.get(name, 0) + 1
 
     def put(
         self,
@@ -110,8 +110,7 @@ class Twin:
         """The work of a segment, if it needs any."""
         if it.n not in self.touched:
             self.touched.add(it.n)
-            for segment in range(it.segments):
-                self.works[it.n, segment] = Work(carrier)
+            self.works |= {(it.n, segment): Work(carrier) for segment in range(it.segments)}
             if it.segments > 1:
                 self.folds[it.n] = [None] * it.segments
         return self.works.get((it.n, it.segment))
@@ -137,9 +136,10 @@ class Twin:
             self.accept(it, message_id, carrier, at_ms, False)
             return False
         self.put(EventKind.REFUSED, it.n, at_ms, it.segment, carrier, status)
-        if work := self.works.get((it.n, it.segment)):
+        work = self.works.get((it.n, it.segment))
+        if work:
             self.works[it.n, it.segment] = Work(carrier, EventKind.REFUSED, work.attempts, 0, status)
-        return work is not None
+        return bool(work)
 
     def came_back(self, kind: int, it: Submission, attempts: int, carrier: int, at_ms: int) -> bool:
         """One of Book.unanswered and Book.unsent; `attempts` as they are after."""
@@ -182,17 +182,23 @@ class Twin:
         self.put(EventKind.SUBMITTED, it.n, at_ms, it.segment, carrier, code, message_id)
         work = self.works.pop((it.n, it.segment), None)
         second = work is None or (late and work.state == EventKind.CLAIMED)
-        if second and it.n not in self.folds and it.n not in self.ended:
-            self.folds[it.n] = [None] * it.segments
         key = self.dialects[carrier].key_of_response(message_id)
+        its = (carrier, key, it.n, it.segment)
+        rows = self.awaiting + self.settled if second and self.asked[carrier] else []
+        known = [row for row in rows if (row.carrier, row.key, row.n, row.segment) == its]
+        if second and not known and it.n not in self.folds and it.n not in self.ended:
+            self.folds[it.n] = [None] * it.segments
         if not key or not self.asked[carrier]:
             if not self.has_ended(it.n, it.segment):
                 reason = Reason.NO_SMSC_MESSAGE_ID if self.asked[carrier] else Reason.NO_RECEIPT_ASKED
                 self.end(it.n, it.segment, Outcome.UNKNOWN, reason, carrier, at_ms)
             return
-        shared = second or it.segments > 1 or it.n in self.folds
-        row = Row(carrier, key, it.n, it.segment, it.traffic_class, at_ms, shared)
-        self.awaiting.append(row)
+        if known:
+            row = known[0]
+        else:
+            shared = second or it.segments > 1 or it.n in self.folds
+            row = Row(carrier, key, it.n, it.segment, it.traffic_class, at_ms, shared)
+            self.awaiting.append(row)
         mine = [early for early in self.parked if (early.carrier, early.key) == (carrier, key)]
         for early in sorted(mine, key=lambda early: (early.at_ms, early.code)):
             self.parked.remove(early)
@@ -260,11 +266,10 @@ class Twin:
 
     def orphan(self, before_ms: int, now_ms: int, budget: int) -> int:
         """As Book.orphan."""
-        given_up = 0
-        while self.parked and given_up < budget and self.parked[0].at_ms < before_ms:
-            self.give_up(self.parked[0], now_ms)
-            given_up += 1
-        return given_up
+        old = [early for early in self.parked if early.at_ms < before_ms][:budget]
+        for early in old:
+            self.give_up(early, now_ms)
+        return len(old)
 
     def apply(self, row: Row, code: int, err: bytes, at_ms: int) -> None:
         """A receipt about an id."""

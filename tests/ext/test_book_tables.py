@@ -357,7 +357,7 @@ def test_parked_receipts_are_let_go() -> None:
 
 
 def test_a_receipt_that_matched_while_a_snapshot_was_taken_is_not_parked_again() -> None:
-    """PARKED and SUBMITTED came after the first piece, the row in a later one: nothing stays parked."""
+    """PARKED and SUBMITTED after the first piece, the row in a later one: nothing is left parked."""
     events = EventBuffer()
     book = new_book(events)
     pieces = book.dump()
@@ -370,3 +370,22 @@ def test_a_receipt_that_matched_while_a_snapshot_was_taken_is_not_parked_again()
     again.replay(events.take()[1])
     again.recovered()
     assert (again.parked, again.outstanding, again.is_finished(1)) == (0, 0, True)
+
+
+def test_what_was_submitted_while_a_snapshot_was_taken_has_one_id() -> None:
+    """Its claim in the first pieces, its row in none, its work gone: still an ordinary message."""
+    events = EventBuffer()
+    book = new_book(events)
+    it = Submission(None, 1, 0, 1, 0, 0, b"")
+    book.claim([it], 1, 0)
+    events.take()
+    pieces = book.dump()
+    taken = [next(pieces) for _ in range(2)]  # the seed and the numbers; no row of ids is in use
+    book.submitted([it], [0], [b"1"], 1, 1)
+    taken += [piece for piece in pieces if piece[:1] != b"I"]
+    again = new_book(events)
+    again.load(taken)
+    again.replay(events.take()[1])
+    again.recovered()
+    assert again.expire(1, 2, 2, 9) == 1
+    assert [event.kind for event in read_events(events.take()[1], Event)] == [EventKind.FINISHED]
