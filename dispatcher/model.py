@@ -113,6 +113,15 @@ class Event(NamedTuple):
     at_ms: int
     tail: bytes
 
+    def __str__(self) -> str:
+        """Say it to a person: no number, no text."""
+        said = f"message {self.n} {EventKind(self.kind).name.lower()}"
+        if self.kind in (EventKind.FINISHED, EventKind.CORRECTED, EventKind.FAILED):
+            said += f": {Outcome(self.code >> 16).name.lower()} ({Reason(self.code & 0xFFFF).name.lower()})"
+        if self.segment != WHOLE:
+            said += f", segment {self.segment}"
+        return said + (f", carrier {self.carrier}" if self.carrier else "")
+
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a sender asks for: one text to one recipient.

@@ -14,6 +14,7 @@ A turn runs once per pass of the event loop, however often it was asked for.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +37,9 @@ CLAIM_AHEAD_MS: Final = 50
 """Of the TPS: a slow account claims no further ahead, as what is claimed is in doubt after a crash."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
+
+
+log = logging.getLogger("dispatcher.carrier")
 
 
 class Desk(Protocol):
@@ -165,6 +169,7 @@ class Lane:
     def pause(self, paused: bool) -> None:
         """Stop submitting, or go on; binds stay, receipts are taken."""
         if paused is not self.is_paused:
+            log.warning("sending to %s %s", self.name, "is paused" if paused else "goes on")
             self.is_paused = paused
             self.look()
 
