@@ -48,6 +48,7 @@ cdef enum:
     HEAD_BITS = 19
     HEADS = 1 << HEAD_BITS      # 2 MiB
     BUCKETS_MIN = 1024
+    AHEAD = 8
 
 cdef struct Row:
     uint64_t key                # 0: a free row
@@ -148,6 +149,8 @@ cdef inline bint divide(Table *table) noexcept nogil:
     high = &table.heads[bucket >> HEAD_BITS][bucket & HEADS - 1]
     bucket -= table.half
     low = &table.heads[bucket >> HEAD_BITS][bucket & HEADS - 1]
+    if (bucket & HEADS - 1) < HEADS - AHEAD:
+        prefetch(row_at(table, low[AHEAD]))     # of a bucket that is soon to be divided
     row = low[0]
     low[0] = high[0] = 0
     while row:
