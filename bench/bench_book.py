@@ -2,6 +2,10 @@
 
 Run: ``python -m pytest bench/bench_book.py``; ``OUTSTANDING=5000000`` for the full size (two minutes, 1 GB).
 A round is 1,000 segments: divide by that. The book is steady: as many are settled as are submitted.
+
+Measured 2026-11-24 on two shared Xeon cores under load, CPython 3.11, ns a segment, at 1 and at 5 million
+outstanding: claim 30, submitted 77 and 86, receipted 330 and 400 to 520 (of these some 90 are the scan of the
+text, the rest above 240 misses of the cache); replay 90 and 150 ns an event; 52 octets each.
 """
 
 import os

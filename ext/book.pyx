@@ -315,7 +315,8 @@ cdef class Book:
                 prefetch(id_at(self, head_of(&self.ids, keys[index - first].low)[0]))
             for index in range(first, min(first + BATCH, count)):
                 id = id_at(self, head_of(&self.ids, keys[index - first].low)[0])
-                prefetch(id_at(self, id.newer if id.key == keys[index - first].low else id.chain))
+                prefetch(id_at(self, id.chain if id.key != keys[index - first].low else id.newer))
+                prefetch(id_at(self, id.older))
             for index in range(first, min(first + BATCH, count)):
                 if keys[index - first].length == 0 or not book_receipt(
                     self, carrier, &receipts[index - first], &keys[index - first], at_ms

@@ -24,8 +24,10 @@ cdef extern from *:
     /* Millions of rows are met in no order: with pages of 4 KiB each costs a miss of the TLB beside that of the
        cache, which on a virtual machine is the dearer one. */
     #define HUGE_PAGE 2097152
-    static void *huge_pages(size_t octets) {
+    static void *new_block(size_t octets, int first) {
         void *made;
+        if (first)      /* of a small table: no more memory than it touches */
+            return calloc(1, octets);
         octets = (octets + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
         made = aligned_alloc(HUGE_PAGE, octets);
     #ifdef MADV_HUGEPAGE
@@ -35,7 +37,7 @@ cdef extern from *:
         return made;
     }
     """
-    void *huge_pages(size_t octets) noexcept nogil
+    void *new_block(size_t octets, bint first) noexcept nogil
 
 cdef extern from *:
     # Of many rows, first for all their heads, then for the rows, then the work: the misses of the cache overlap. Not in
@@ -44,10 +46,11 @@ cdef extern from *:
 
 cdef enum:
     ROW_BITS = 17
-    ROWS = 1 << ROW_BITS        # in a block: a few pages of 2 MiB, which the system gives as they are touched
+    ROWS = 1 << ROW_BITS        # in a block: a few pages of 2 MiB
     HEAD_BITS = 19
     HEADS = 1 << HEAD_BITS      # 2 MiB
     BUCKETS_MIN = 1024
+    AHEAD = 8
 
 cdef struct Row:
     uint64_t key                # 0: a free row
@@ -90,11 +93,11 @@ cdef inline uint32_t *head_of(const Table *table, uint64_t key) noexcept nogil:
     return &table.heads[bucket >> HEAD_BITS][bucket & HEADS - 1]
 
 cdef inline void *grown(void *blocks, uint32_t count, Py_ssize_t octets) noexcept nogil:
-    """`blocks`, an array of pointers, with one block of so many octets more; NULL: no memory."""
+    """`blocks`, an array of pointers, with one block of so many octets more, the first zeroed; NULL: no memory."""
     cdef void **more = <void **>realloc(blocks, (count + 1) * sizeof(void *))
     if more == NULL:
         return NULL
-    more[count] = huge_pages(octets)
+    more[count] = new_block(octets, count == 0)
     return more
 
 cdef inline bint table_init(Table *table, Py_ssize_t row_octets) noexcept nogil:
@@ -121,7 +124,8 @@ cdef inline bint add_heads(Table *table) noexcept nogil:
     table.heads = <uint32_t **>more
     if table.heads[table.head_blocks] == NULL:
         return False
-    memset(table.heads[table.head_blocks], 0, HEADS * sizeof(uint32_t))
+    if table.head_blocks:
+        memset(table.heads[table.head_blocks], 0, HEADS * sizeof(uint32_t))
     table.head_blocks += 1
     return True
 
@@ -132,8 +136,6 @@ cdef inline bint add_rows(Table *table) noexcept nogil:
     table.blocks = <uint8_t **>more
     if table.blocks[table.block_count] == NULL:
         return False
-    if table.block_count == 0:
-        memset(table.blocks[0], 0, table.row_octets)
     table.block_count += 1
     return True
 
@@ -148,6 +150,8 @@ cdef inline bint divide(Table *table) noexcept nogil:
     high = &table.heads[bucket >> HEAD_BITS][bucket & HEADS - 1]
     bucket -= table.half
     low = &table.heads[bucket >> HEAD_BITS][bucket & HEADS - 1]
+    if (bucket & HEADS - 1) < HEADS - AHEAD:
+        prefetch(row_at(table, low[AHEAD]))     # of a bucket that is soon to be divided
     row = low[0]
     low[0] = high[0] = 0
     while row:

@@ -66,6 +66,10 @@ class Against(RuleBasedStateMachine):
         self.log += body
         self.written += events
 
+    def teardown(self) -> None:
+        """Give the book back at once: a machine is part of a cycle, which may be collected late."""
+        del self.book
+
     def some(self, among: list[Submission], picks: list[int]) -> list[Submission]:
         """Pick several, each once."""
         found: list[Submission] = []

@@ -174,3 +174,23 @@ def test_a_receipt_that_comes_first_waits_for_the_response() -> None:
     )
     parked, receipted = said[1], said[3]
     assert (parked.tail, receipted.tail, book.parked) == (b"255\x00042", b"042", 0)
+
+
+def test_a_late_answer_while_another_attempt_flies_leaves_two_ids_that_both_count() -> None:
+    """The late id's receipt ends the message; what the second id's receipt says better corrects it."""
+    events = EventBuffer()
+    book = Book(events, seed=bytes(16), parked_max=10, settled_max=10)
+    it = Submission(None, 1, 0, 1, 1, 0, b"")
+    book.claim([it], 1, 0)
+    assert book.unanswered([it], 1, 1) == [it]
+    book.claim([it], 1, 2)
+    assert book.late(it, 0, b"first", 1, 3)
+    book.receipted([deliver(b"id:first stat:UNDELIV")], 1, 4)
+    book.submitted([it], [0], [b"second"], 1, 5)
+    book.receipted([deliver(b"id:second stat:DELIVRD")], 1, 6)
+    assert book.claim([it], 1, 7) == []
+    said = [(event.kind, event.code >> 16) for event in read_events(events.take()[1], Event)]
+    assert [each for each in said if each[0] in (EventKind.FINISHED, EventKind.CORRECTED)] == [
+        (EventKind.FINISHED, Outcome.UNDELIVERED),
+        (EventKind.CORRECTED, Outcome.DELIVERED),
+    ]
