@@ -26,6 +26,8 @@ SLICE_OCTETS: Final = 4 << 20
 
 SALVAGED_MAX: Final = 10_000_000
 """Rows that are looked for, where nothing tells how many there are: an hour."""
+NAMED_MAX: Final = 100
+"""Rows after the last whole one that are named as missing: a damaged seq may say that there are many."""
 _BY_SEQ: Final = "seq = ?"
 
 
@@ -88,12 +90,12 @@ class Reader:
             rows = self._some("seq > ? ORDER BY seq", (after_seq,), most_octets, after_seq)
         except _DAMAGED:
             return self._salvage(after_seq, lambda row: True, most_octets)
-        low, _ = self.bounds  # after the reading: it may be trimmed meanwhile, as it may have grown
+        low = self._first_seq()  # after the reading: it may be trimmed meanwhile, as it may have grown
         end = rows[-1].seq if rows else high
         if end - max(low, after_seq + 1) + 1 > len(rows):
-            low, whole_high = self._whole_bounds()
+            whole_high = self._last_whole_seq()
             found = {row.seq for row in rows}
-            for seq in range(max(low, after_seq + 1), min(end, whole_high) + 1):
+            for seq in range(max(low, after_seq + 1), min(end, whole_high + NAMED_MAX) + 1):
                 if seq not in found:
                     self._report(seq, 0, 0, 0)
         return rows
@@ -221,8 +223,8 @@ class Reader:
         Slow."""
         rows: list[StoredRow] = []
         octets = 0
-        low, high = self._whole_bounds()
-        for seq in range(max(low, after_seq + 1), high + 1):
+        high = self._last_whole_seq()
+        for seq in range(max(self._first_seq(), after_seq + 1), high + 1):
             try:
                 found = self._some(_BY_SEQ, (seq,), 0)
             except _DAMAGED:
@@ -236,15 +238,19 @@ class Reader:
                     break
         return rows
 
-    def _whole_bounds(self) -> tuple[int, int]:
-        """As `bounds`, of rows that are whole: a damaged seq may be any number."""
+    def _first_seq(self) -> int:
         try:
-            oldest = self._some("seq > 0 ORDER BY seq", (), 0)
-            newest = self._some("seq > 0 ORDER BY seq DESC", (), 0)
-            return oldest[0].seq, newest[0].seq
+            return self.mark("trimmed_seq") + 1
+        except _DAMAGED:
+            return self.bounds[0]
+
+    def _last_whole_seq(self) -> int:
+        """The seq of the newest row that is whole: a damaged seq may be any number."""
+        try:
+            return self._some("seq > 0 ORDER BY seq DESC", (), 0)[0].seq
         except (*_DAMAGED, IndexError):
             low, high = self.bounds
-            return low, min(high, low + SALVAGED_MAX)
+            return min(high, low + SALVAGED_MAX)
 
     def _report(self, seq: int, stream: int, first: int, last: int) -> None:
         if seq not in self._reported:

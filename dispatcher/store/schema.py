@@ -120,7 +120,7 @@ def check_index(connection: apsw.Connection) -> None:
             is_right = all(
                 a[:2] < b[:2] or (a < b and not b[1]) for a, b in pairwise(entries)
             )  # 0: no numbers
-    except apsw.CorruptError:
+    except (apsw.CorruptError, TypeError):  # what stands there may not even be numbers
         is_right = False
     if not is_right:
         connection.execute("REINDEX journal_stream")
