@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 ROOT: Final = Path(__file__).parents[1]
 UNKNOWN: Final = "unknown"
@@ -29,6 +29,8 @@ class Run(TypedDict):
 
     date: str
     command: str
+    commit: NotRequired[str]
+    """Short; with a + where the tree differs from it, empty outside a checkout."""
     machine: Machine
 
 
@@ -37,6 +39,7 @@ def describe_run(module: str) -> Run:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": " ".join(["python -m", module, *sys.argv[1:]]),
+        "commit": _commit(),
         "machine": {
             "cpu": _cpu(),
             "cores": _cores(),
@@ -51,10 +54,20 @@ def describe_run(module: str) -> Run:
 def sentence(run: Run) -> str:
     """Return it all in one line."""
     machine = run["machine"]
+    commit = f", commit {run['commit']}" if run.get("commit") else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, {machine['python']}, "
-        f"{machine['compiler']}, load {machine['load']}; {run['date']}; `{run['command']}`"
+        f"{machine['compiler']}, load {machine['load']}; {run['date']}{commit}; `{run['command']}`"
     )
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _cpu() -> str:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from bench.machine import ROOT, Run
 
@@ -11,7 +11,7 @@ YARDSTICK: Final = "str.encode utf-16-be (yardstick)"
 
 
 class Row(TypedDict):
-    """One side on one corpus. Times are nanoseconds a text."""
+    """One side on one corpus (or pair of binds and window). Times are nanoseconds a text (or message)."""
 
     corpus: str
     side: str
@@ -31,6 +31,10 @@ class Row(TypedDict):
     """What it cuts wrongly in the corpus; absent where it does not segment."""
     target: NotRequired[float]
     """What we aim at, for information."""
+    cpu_us: NotRequired[float]
+    """Of the engine's bench: CPU time of the flooding process, microseconds a message; the median."""
+    smsc_cpu_us: NotRequired[float]
+    """Of the engine's bench: the same of our simulator."""
 
 
 class Result(TypedDict):
@@ -40,9 +44,13 @@ class Result(TypedDict):
     run: Run
     quick: bool
     rounds: int
-    loop: float
-    """Nanoseconds of the Python loop around a call, part of every figure but the batches'."""
-    import_ms: float
+    loop: NotRequired[float]
+    """Nanoseconds of the Python loop around a call, part of every figure but the batches'; encoding only."""
+    import_ms: NotRequired[float]
+    method: NotRequired[str]
+    """How, in a sentence, where it is not the encoders' way (timing.py)."""
+    flows: NotRequired[dict[str, Any]]
+    """Of the pipeline's bench: all that each flow said, by its name."""
     corpora: dict[str, str]
     rows: list[Row]
     absent: dict[str, str]

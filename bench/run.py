@@ -1,8 +1,9 @@
 """Measure everything that there is to measure, on this machine: what `make bench` calls.
 
-    python -m bench.run             all tiers, some two minutes; results go to bench/results/
-    python -m bench.run --quick     the same, coarsely, under 20 seconds
-    python -m bench.run --readme    the README's table, of the last full run
+    python -m bench.run             all tiers, some fifteen minutes; results go to bench/results/
+    python -m bench.run engine      one tier: encoding takes two minutes, engine eight, pipeline four
+    python -m bench.run --quick     the same, coarsely, in two minutes
+    python -m bench.run --readme    the README's tables, of the last full run
     python -m bench.compare A B     two results against each other
 
 A tier is a function that returns a Result; the micro-benchmarks (bench_encoding.py) are pytest's, and the
@@ -13,12 +14,25 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from bench import encoding, tables
+from bench import encoding, engine, engine_tables, pipeline, pipeline_tables, tables
 from bench.results import RESULTS, Result, read, save
 
-TIERS: Final[dict[str, Callable[[bool, Callable[[str], object]], Result]]] = {"encoding": encoding.measure}
+
+class Tier(NamedTuple):
+    """What a tier consists of."""
+
+    measure: Callable[[bool, Callable[[str], object]], Result]
+    terminal: Callable[[Result], str]
+    readme: Callable[[Result], str]
+
+
+TIERS: Final[dict[str, Tier]] = {
+    "encoding": Tier(encoding.measure, tables.terminal, tables.readme),
+    "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme),
+    "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme),
+}
 
 
 def main() -> int:
@@ -27,8 +41,10 @@ def main() -> int:
         prog="python -m bench.run", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds, under 20 seconds")
-    parser.add_argument("--readme", action="store_true", help="print the README's table of the last full run")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, two minutes")
+    parser.add_argument(
+        "--readme", action="store_true", help="print the README's tables of the last full run"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for results (bench/results)")
     asked = parser.parse_args()
     for tier in asked.tiers or TIERS:
@@ -36,8 +52,9 @@ def main() -> int:
             parser.error(f"no tier {tier!r}: there are {', '.join(TIERS)}")
         path = asked.output / f"{tier}{'-quick' if asked.quick else ''}.json"
         if not asked.readme or not path.exists():
-            save(TIERS[tier](asked.quick, say), path)
-        print((tables.readme if asked.readme else tables.terminal)(read(path)))
+            save(TIERS[tier].measure(asked.quick, say), path)
+        table = TIERS[tier].readme if asked.readme else TIERS[tier].terminal
+        print(table(read(path)))
         say(f"results: {path.name} in {asked.output.name}/")
     return 0
 

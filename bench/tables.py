@@ -26,7 +26,7 @@ def terminal(result: Result) -> str:
         )
         for row in result["rows"]
     ]
-    return "\n".join([_grid(head, lines), "", *notes(result)])
+    return "\n".join([grid(head, lines), "", *notes(result)])
 
 
 def readme(result: Result) -> str:
@@ -40,7 +40,7 @@ def readme(result: Result) -> str:
         cells = [f"{row['median']:,.0f} ns ({_times(row['ratio'])}x){_remark(row)}" for row in rows]
         lines.append((f"`{_title(rows[0])}`" if rows[0]["ours"] else _title(rows[0]), *cells))
     return "\n".join(
-        [_grid(("nanoseconds a message (times ours)", *corpora), lines), "", *notes(result)],
+        [grid(("nanoseconds a message (times ours)", *corpora), lines), "", *notes(result)],
     )
 
 
@@ -80,7 +80,8 @@ def _times(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
-def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table that is aligned, too."""
     widths = [max(len(line[at]) for line in [head, *lines]) for at in range(len(head))]
 
     def row(cells: Sequence[str]) -> str:

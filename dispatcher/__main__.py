@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dispatcher import __version__
-from dispatcher.cli import audit, rebuild, repair, segments, simulate
+from dispatcher.cli import audit, plan, rebuild, repair, segments, simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     segments.add_to(commands)
     simulate.add_to(commands)
+    plan.add_to(commands)
     audit.add_to(commands)
     rebuild.add_to(commands)
     repair.add_to(commands)

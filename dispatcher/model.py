@@ -90,7 +90,8 @@ class EventKind(IntEnum):
     REROUTED = 12
     """All its segments go to another carrier from now on. carrier = that one, tail as CLAIMED."""
     FAILED = 13
-    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED."""
+    """One of several segments ended without a final receipt. segment, carrier, code as FINISHED, tail = one
+    octet: segments of the message."""
 
 
 WHOLE: Final = 255
@@ -111,6 +112,15 @@ class Event(NamedTuple):
     n: int
     at_ms: int
     tail: bytes
+
+    def __str__(self) -> str:
+        """Say it to a person: no number, no text."""
+        said = f"message {self.n} {EventKind(self.kind).name.lower()}"
+        if self.kind in (EventKind.FINISHED, EventKind.CORRECTED, EventKind.FAILED):
+            said += f": {Outcome(self.code >> 16).name.lower()} ({Reason(self.code & 0xFFFF).name.lower()})"
+        if self.segment != WHOLE:
+            said += f", segment {self.segment}"
+        return said + (f", carrier {self.carrier}" if self.carrier else "")
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -136,13 +146,16 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: int = 0
     send_after_ms: int = 0
 
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): it may end in a log."""
+        return f"<SendRequest {TrafficClass(self.traffic_class).name.lower()}: {len(self.text)} characters>"
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was accepted: a record of the journal, as a msgpack array in this order.
 
     `to` are the digits of E.164. `carriers` is the route: numbers of carriers, best first. `reference` is
-    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells a repetition from a
-    conflict.
+    that of concatenation. `key_hash` is 0 without idempotency; `body_hash` tells repetition from conflict.
     """
 
     n: int
@@ -160,3 +173,36 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     client_ref: str | None = None
     key_hash: int = 0
     body_hash: int = 0
+
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): it may end in a log."""
+        return (
+            f"<Message {self.n}: {TrafficClass(self.traffic_class).name.lower()}, {self.segments} segments>"
+        )
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """A message is in the journal: it will reach exactly one outcome. `is_repeated`: it was there before."""
+
+    message: Message
+    is_repeated: bool = False
+
+    @property
+    def message_id(self) -> str:
+        """The UUIDv7 in its usual form."""
+        digits = self.message.message_id.hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """A request that cannot go; its neighbours are not concerned.
+
+    `code` is stable and for programs, `detail` for humans, without numbers or texts of the request; `field`
+    names the field at fault. `retry_after_ms` above 0: nothing is wrong with it, try again after that time.
+    """
+
+    code: str
+    detail: str
+    field: str = ""
+    client_ref: str | None = None
+    retry_after_ms: int = 0

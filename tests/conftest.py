@@ -1,6 +1,7 @@
 """For every test: the compiled modules are those of this tree, and absent vectors are announced."""
 
 import importlib
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,20 @@ from tests import vectors
 ROOT = Path(__file__).parents[1]
 COMPILED = ROOT / "dispatcher" / "_ext"
 MODULES = sorted(source.stem for source in (ROOT / "ext").glob("*.pyx"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a whole run be pinned: `make test ARGS='tests/integration --processors 1'`."""
+    parser.addoption("--processors", type=int, metavar="N", help="pin the run to N processors")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Pin it; child processes inherit that."""
+    wanted, there = config.getoption("--processors"), sorted(os.sched_getaffinity(0))
+    if wanted is not None:
+        if not 1 <= wanted <= len(there):
+            raise pytest.UsageError(f"--processors {wanted}: this machine has {len(there)}")
+        os.sched_setaffinity(0, there[:wanted])
 
 
 def pytest_sessionstart() -> None:

@@ -19,17 +19,17 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "config", "metrics"),
+    1: ("model", "convert", "config", "refusal", "metrics"),
     # 2: pure logic, see IMPURE.
-    2: ("encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.queue", "carrier.schedule",
-        "carrier.retry", "smpp.session", "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags",
-        "smpp.data_coding", "smpp.rate", "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff",
-        "smpp.reassembly", "store.records"),
+    2: ("admission", "encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.profiles",
+        "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session", "smpp.receipt_text",
+        "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate", "smpp.dialect",
+        "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
-        "store", "ingest", "outcomes"),
+        "accounts", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "simulator"),
+    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "simulator"),
     # 5: who puts it all together.
     5: ("app", "cli", "__main__"),
 }  # fmt: skip
@@ -38,10 +38,20 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding")}
+PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery")
+        for other in ("carrier.lane", "pipeline", "backlog", "aftermath")}  # fmt: skip
+"""The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
+
+UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
+          ("config", "model"), ("config", "convert"), ("carrier.profile", "encoding"),
+          ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
+          ("admission", "carrier.profile"), ("admission", "carrier.schedule"),
+          ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
 one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
-long messages are joined by the encoder library."""
+long messages are joined by the encoder library; the configuration has a policy for each traffic class, and
+is converted; a carrier's profile is the encoder, the dialect and the addresses that it wants; admission
+encodes by that profile; unusual receipts are read by the dialect."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""
@@ -50,9 +60,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest.http", "outcomes.webhook"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest",
-                "outcomes", "pipeline", "simulator", "app", "cli"),
-    "numpy": ("encoding", "store", "outcomes"),
+    "msgspec": ("model", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
+                "ingest", "outcomes", "pipeline", "simulator", "app", "cli"),
+    "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "typing_extensions": ("encoding",),  # for mypy alone
     "uvloop": ("app", "cli", "simulator"),
 }  # fmt: skip

@@ -124,18 +124,18 @@ def _node() -> _Node:
     return _Node()
 
 
-def install() -> int:
-    """Fetch the pinned version into build/node; return npm's exit status."""
+def fetch(package: str, pinned: str) -> int:
+    """Fetch a package from npm into build/node; return npm's exit status."""
     if shutil.which("npm") is None:
         print("npm is not on the PATH: apt install npm", file=sys.stderr)
         return 1
     PREFIX.mkdir(parents=True, exist_ok=True)
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    command = ["npm", "install", "--prefix", str(PREFIX), *quiet, "--save-exact", f"{PACKAGE}@{PINNED}"]
+    command = ["npm", "install", "--prefix", str(PREFIX), *quiet, "--save-exact", f"{package}@{pinned}"]
     return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--install"]:
         raise SystemExit(f"{PACKAGE} {version() or 'is absent'} (--install fetches {PINNED})")
-    raise SystemExit(install())
+    raise SystemExit(fetch(PACKAGE, PINNED))

@@ -42,6 +42,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--counts", action="store_true", help="ledger of totals only: for benches")
     parser.add_argument("--quiet", action="store_true", help="no counters")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of FILE and exit")
+    tls = parser.add_argument_group("TLS")
+    tls.add_argument("--tls-certificate", metavar="FILE", help="PEM, with its chain: speak TLS, only TLS")
+    tls.add_argument("--tls-key", metavar="FILE", help="PEM, where the certificate's file does not hold it")
+    tls.add_argument("--tls-client-ca", metavar="FILE", help="PEM: ask ESMEs for a certificate signed by it")
+    tls.add_argument(
+        "--tls-handshake", metavar="HOW", help="stall, close or garbage: it does not come to its end"
+    )
     behaviour = parser.add_argument_group("behaviour")
     behaviour.add_argument("--latency-ms", type=float, metavar="MS", help="of responses (0)")
     behaviour.add_argument("--tps", type=float, metavar="N", help="submit_sm a second, more are throttled")
@@ -160,6 +167,13 @@ def _settings(given: argparse.Namespace) -> Settings:
     names = ("host", "allow_remote", "port", "control_port", "seed", "token")
     plain = msgspec.to_builtins(settings)
     plain |= {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    tls = {
+        name: value
+        for name in ("certificate", "key", "client_ca", "handshake")
+        if (value := getattr(given, f"tls_{name}")) is not None
+    }
+    if tls:
+        plain["tls"] = {**(plain["tls"] or {}), **tls}
     if given.counts:
         plain["ledger"] = "counts"
     settings = parse(plain, Settings)
@@ -213,7 +227,8 @@ async def _until_stopped(simulator: Simulator, given: argparse.Namespace) -> int
     except OSError as error:
         return _fail(f"{simulator.settings.host}:{simulator.port}: {error.strerror}", EX_UNAVAILABLE)
     control = f", control on 127.0.0.1:{simulator.control.port}" if simulator.control else ""
-    print(f"SMSC on {simulator.settings.host}:{simulator.port}{control}", flush=True)
+    tls = " with TLS" if simulator.tls else ""
+    print(f"SMSC on {simulator.settings.host}:{simulator.port}{tls}{control}", flush=True)
     live = sys.stdout.isatty()
     before: list[int] = [0, 0]
     period_s = _LIVE_S if live else _LINE_S

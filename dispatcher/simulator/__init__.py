@@ -1,7 +1,7 @@
 """A simulated SMSC on loopback, with a script of misbehaviour and a ledger: see `smsc.py`.
 
 In reading order: behaviour (what can be asked of it), settings, smsc, connection, account, receipts, post,
-mischief, stage, wire, ledger, control, actions.
+operations, mischief, stage, wire, tls, ledger, control, actions.
 """
 
 from dispatcher.simulator.behaviour import (
@@ -20,6 +20,7 @@ from dispatcher.simulator.behaviour import (
 from dispatcher.simulator.ledger import Copy, Ledger
 from dispatcher.simulator.settings import Settings, load
 from dispatcher.simulator.smsc import Simulator
+from dispatcher.simulator.tls import Tls
 
 __all__ = [
     "Behaviour",
@@ -36,6 +37,7 @@ __all__ = [
     "Rule",
     "Settings",
     "Simulator",
+    "Tls",
     "Uniform",
     "load",
 ]

@@ -26,10 +26,10 @@ from dispatcher.simulator.behaviour import (
 )
 from dispatcher.simulator.ledger import Copy, Ledger
 from dispatcher.simulator.mischief import Rules
-from dispatcher.simulator.post import Post
+from dispatcher.simulator.post import Origin, Post
 from dispatcher.simulator.rate import Rate
 from dispatcher.simulator.receipts import Ids, Numbering, Writer
-from dispatcher.smpp.constants import CommandStatus, RegisteredDelivery
+from dispatcher.smpp.constants import Command, CommandStatus, RegisteredDelivery
 from dispatcher.smpp.dialect import STATE_WORDS
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Answers(NamedTuple):
     ids: list[bytes]
     copies: list[Copy] | None
     rules: tuple[Rule, ...] = ()
+    command: int = Command.SUBMIT_SM_RESP
 
 
 class Account:
@@ -68,7 +69,7 @@ class Account:
         self._generators: dict[str, random.Random] = {}
         self._rate = Rate()
         self._numbering = Numbering(self.rng("ids"))
-        self._stalled: deque[tuple[Connection, Answers]] = deque()
+        self._stalled: deque[tuple[Origin, Answers]] = deque()
         self._take_effect(behaviour)
         self.post = Post(self, agenda)
 
@@ -95,8 +96,8 @@ class Account:
             connection.pace()
         if stalled and not behaviour.stall:
             while self._stalled:
-                connection, answers = self._stalled.popleft()
-                self._answer(connection, answers)
+                origin, answers = self._stalled.popleft()
+                self._answer(origin, answers)
             self.post.retry()
             self.flush()
 
@@ -138,31 +139,43 @@ class Account:
 
     # ---- what comes ----
 
-    def submitted(self, connection: "Connection", incoming: list[Incoming], now_ns: int) -> None:
-        """Take one read's worth of submit_sm."""
+    def submitted(
+        self,
+        connection: Origin,
+        incoming: list[Incoming],
+        now_ns: int,
+        command: int = Command.SUBMIT_SM_RESP,
+        one_id: bool = False,
+    ) -> None:
+        """Take one read's worth of submit_sm, or what amounts to them; `command` is what answers them."""
         copies = self.ledger.submitted(self.name, connection.number, incoming)
         total = self.ledger.of(self.name)
         total.segments_per_s_max = max(total.segments_per_s_max, self._rate.add(now_ns, len(incoming)))
         connection.unanswered += len(incoming)
-        ids = self._numbering.take(self.behaviour.message_id, len(incoming))
+        ids = self._numbering.take(self.behaviour.message_id, 1 if one_id else len(incoming))
+        if one_id:
+            ids = Ids(*(column * len(incoming) for column in ids))
         if copies is not None:
             for copy, message_id in zip(copies, ids.response, strict=True):
                 copy.message_id = message_id
         if self._is_plain and connection.unanswered <= UNANSWERED_MAX:
-            self._plain(connection, incoming, ids, copies, now_ns)
+            self._plain(connection, incoming, ids, copies, now_ns, command)
         else:
-            self._varied(connection, incoming, ids, copies, now_ns)
+            self._varied(connection, incoming, ids, copies, now_ns, command)
 
     def _plain(
         self,
-        connection: "Connection",
+        connection: Origin,
         incoming: list[Incoming],
         ids: Ids,
         copies: list[Copy] | None,
         now_ns: int,
+        command: int,
     ) -> None:
         latency_ns = self._latency_ns or 0
-        self._schedule(connection, Answers(incoming, 0, ids.response, copies), now_ns, latency_ns)
+        self._schedule(
+            connection, Answers(incoming, 0, ids.response, copies, (), command), now_ns, latency_ns
+        )
         receipts = self.behaviour.receipts
         state = self._writer.only_state
         if not receipts.share or state is None:
@@ -180,11 +193,12 @@ class Account:
 
     def _varied(
         self,
-        connection: "Connection",
+        connection: Origin,
         incoming: list[Incoming],
         ids: Ids,
         copies: list[Copy] | None,
         now_ns: int,
+        command: int,
     ) -> None:
         run: tuple[int, int] | None = (
             None  # neighbours that are answered alike, at the same time, go together
@@ -211,7 +225,7 @@ class Account:
             message_id = ids.response[index] if status == 0 else b""
             alone = None if copies is None else [copies[index]]
             if rules or run is None or (latency_ns, status) != run:
-                answers.append((latency_ns, Answers([pdu], status, [message_id], alone, rules)))
+                answers.append((latency_ns, Answers([pdu], status, [message_id], alone, rules, command)))
                 run = None if rules else (latency_ns, status)
             else:
                 together = answers[-1][1]
@@ -247,13 +261,13 @@ class Account:
 
     # ---- responses ----
 
-    def _schedule(self, connection: "Connection", answers: Answers, now_ns: int, latency_ns: int) -> None:
+    def _schedule(self, connection: Origin, answers: Answers, now_ns: int, latency_ns: int) -> None:
         if latency_ns:
             self.agenda.at(now_ns + latency_ns, partial(self._answer, connection, answers, True))
         else:
             self._answer(connection, answers)
 
-    def _answer(self, connection: "Connection", answers: Answers, flush: bool = False) -> None:
+    def _answer(self, connection: Origin, answers: Answers, flush: bool = False) -> None:
         if self.behaviour.stall or connection.stalled:
             if len(self._stalled) < STALLED_MAX:
                 self._stalled.append((connection, answers))

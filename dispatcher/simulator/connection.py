@@ -20,6 +20,7 @@ from dispatcher.simulator.account import Account, Answers
 from dispatcher.simulator.agenda import Agenda
 from dispatcher.simulator.behaviour import NANOSECONDS_PER_MS, Rule
 from dispatcher.simulator.mischief import Act
+from dispatcher.simulator.operations import serve
 from dispatcher.simulator.post import next_batch
 from dispatcher.simulator.stage import (
     Stage,
@@ -46,12 +47,6 @@ from dispatcher.smpp.session import (
 
 _FIRST_TIMERS = Timers(session_init_ms=60_000, enquire_link_ms=0, response_ms=0)
 _PACE_S = 0.05
-_REFUSALS = {
-    Command.QUERY_SM: CommandStatus.ESME_RQUERYFAIL,
-    Command.CANCEL_SM: CommandStatus.ESME_RCANCELFAIL,
-    Command.REPLACE_SM: CommandStatus.ESME_RREPLACEFAIL,
-}
-"""What is said to requests that this SMSC does not carry out; to others, that it does not know them."""
 
 
 class Host(Protocol):
@@ -185,8 +180,7 @@ class Connection(asyncio.BufferedProtocol):
                 case BindRequest(request):
                     self._bind(request)
                 case Request(request):
-                    status = _REFUSALS.get(request.command_id, CommandStatus.ESME_RINVCMDID)
-                    self.session.refuse(request, status)
+                    serve(self, request, now_ns)
                 case Unanswered(handles) if self.account is not None:
                     receipts = [each for each in handles if isinstance(each, Receipt)]
                     self.account.post.again(receipts, self, wait=False)
@@ -230,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
             )
         frame = self._exchange.outgoing(time.monotonic_ns())
         self.stage.rng = account.rng("octets")
-        self._put(frame, rules, lambda octets: None)
+        self.put(frame, rules, lambda octets: None)
         if not status:
             self._bound(account)
 
@@ -260,7 +254,8 @@ class Connection(asyncio.BufferedProtocol):
         account = self.account
         if self.wire.closed or account is None:
             return
-        if not answers.rules and account.behaviour.message_id.notation != "missing":
+        plain = not answers.rules and answers.command == Command.SUBMIT_SM_RESP
+        if plain and account.behaviour.message_id.notation != "missing":
             self._exchange.answer(answers.incoming, answers.status, answers.ids)
             self._records.append(
                 partial(account.ledger.responded, account.name, answers.status, number, answers.copies)
@@ -271,12 +266,10 @@ class Connection(asyncio.BufferedProtocol):
             if answers.status or account.behaviour.message_id.notation == "missing":
                 body = b""
             header = struct.pack(
-                ">IIII", 16 + len(body), Command.SUBMIT_SM_RESP, answers.status, pdu.sequence_number
+                ">IIII", 16 + len(body), answers.command, answers.status, pdu.sequence_number
             )
             copy = None if answers.copies is None else answers.copies[index]
-            self._put(
-                header + body, answers.rules, partial(told_response, account, pdu.sequence_number, copy)
-            )
+            self.put(header + body, answers.rules, partial(told_response, account, pdu.sequence_number, copy))
 
     @property
     def can_receive(self) -> bool:
@@ -303,7 +296,7 @@ class Connection(asyncio.BufferedProtocol):
             self._exchange.push(batch, [receipt.frame for receipt in batch], 0, time.monotonic_ns())
             if rules:
                 frame = self._exchange.outgoing(time.monotonic_ns())
-                self._put(frame, rules, partial(told_receipt, account, batch[0]))
+                self.put(frame, rules, partial(told_receipt, account, batch[0]))
             else:
                 self._records.append(partial(told_receipts, account, batch))
 
@@ -344,7 +337,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- mischief ----
 
-    def _put(self, frame: bytes, rules: tuple[Rule, ...], told: Told) -> None:
+    def put(self, frame: bytes, rules: tuple[Rule, ...], told: Told) -> None:
         """Write one frame alone, with all that the rules do to it, behind what came together before."""
         self._write_out()
         self.stage.put(frame, rules, told)

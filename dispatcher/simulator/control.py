@@ -7,6 +7,7 @@
     GET   /schema                    the JSON Schema of the settings
     PATCH /accounts/NAME             a merge patch of the behaviour -> the behaviour
     POST  /accounts/NAME:ACTION      see `actions.py`; parameters as a JSON object
+    PATCH /tls                       a merge patch of TLS, null for none: for connections to come
     POST  /reset                     forget the ledger and the receipts to come
     POST  /listen  /refuse           take connections; have them refused
 
@@ -131,6 +132,9 @@ class Control:
             case "PATCH", ["accounts", name]:
                 self._known(name).change(_object(body))
                 return simulator.state()["accounts"][name]["behaviour"]
+            case "PATCH", ["tls"]:
+                await simulator.secure(None if body == b"null" else _object(body))
+                return simulator.state()["tls"]
             case "POST", ["accounts", name_and_action] if ":" in name_and_action:
                 name, _, action = name_and_action.rpartition(":")
                 return perform(self._known(name).inner, action, _object(body))
@@ -140,7 +144,7 @@ class Control:
                 await simulator.listen()
             case "POST", ["refuse"]:
                 simulator.refuse_connections()
-            case _, ["state" | "ledger" | "schema" | "reset" | "listen" | "refuse"] | ["accounts", _]:
+            case _, ["state" | "ledger" | "schema" | "reset" | "listen" | "refuse" | "tls"] | ["accounts", _]:
                 raise _RefusedError(405, f"{method} is not for {path}")
             case _:
                 raise _RefusedError(404, f"nothing is at {path}")

@@ -14,6 +14,7 @@ the last word of the text. The segments of a long message are joined first, by a
 """
 
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -37,7 +38,18 @@ RESPONSE, RECEIPT, ACKNOWLEDGED = range(3)
 class Copy:
     """One submit_sm as it came, and what became of it. Tuples, not lists: the collector passes over them."""
 
-    __slots__ = ("account", "acknowledged", "bind", "message_id", "receipts", "segment", "statuses", "token")
+    __slots__ = (
+        "account",
+        "acknowledged",
+        "bind",
+        "message_id",
+        "receipts",
+        "replaced_by",
+        "segment",
+        "statuses",
+        "token",
+        "told_s",
+    )
 
     def __init__(self, account: str, bind: int) -> None:
         self.account = account
@@ -53,9 +65,14 @@ class Copy:
         """message_state of every receipt on the wire; -1: no state, a message of a subscriber."""
         self.acknowledged: tuple[int, ...] = ()
         """command_status of every deliver_sm_resp."""
+        self.replaced_by: str | None = None
+        """Token of the text that a replace_sm put in its place."""
+        self.told_s = 0
+        """When the last receipt went, in seconds from 1970; not shown: a run can be repeated."""
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
+        replaced = {} if self.replaced_by is None else {"replaced_by": self.replaced_by}
         return {
             "account": self.account,
             "bind": self.bind,
@@ -64,6 +81,7 @@ class Copy:
             "statuses": self.statuses,
             "receipts": self.receipts,
             "acknowledged": self.acknowledged,
+            **replaced,
         }
 
 
@@ -77,6 +95,8 @@ class Totals(msgspec.Struct):
     resent: int = 0
     dropped: int = 0
     mangled: int = 0
+    operations: dict[str, dict[int, int]] = {}
+    """query_sm, cancel_sm, replace_sm by the status of their answer; others that were refused as a whole."""
     segments_per_s_max: int = 0
     """The most submit_sm in any span of a second: what a TPS limit is checked against."""
 
@@ -120,6 +140,10 @@ class Ledger:
         self._tokens: dict[str, list[Copy]] = {}
         self._long: dict[tuple[object, ...], _Long] = {}
         self._order: deque[tuple[object, ...]] = deque()
+        self._filed: list[Copy] = []
+        self._by_id: dict[tuple[str, bytes], Copy] = {}
+        self._indexed = 0
+        """How many of `filed` are in the index: it is made when somebody asks."""
 
     def of(self, account: str) -> Totals:
         """Return an account's totals."""
@@ -136,6 +160,9 @@ class Ledger:
         self._tokens.clear()
         self._long.clear()
         self._order.clear()
+        self._filed.clear()
+        self._by_id.clear()
+        self._indexed = 0
         self._left = self._copies_max
         self.unrecorded = 0
 
@@ -152,6 +179,7 @@ class Ledger:
             copies.append(copy)
             if self._left > 0:
                 self._left -= 1
+                self._filed.append(copy)
                 self._file(copy, pdu)
             else:
                 self.unrecorded += 1
@@ -168,9 +196,11 @@ class Ledger:
         """These receipts (or messages) are on the wire."""
         _count(self.of(account).receipts, [receipt.state for receipt in receipts])
         if self.mode == "tokens":
+            now_s = int(time.time())
             for receipt in receipts:
                 if receipt.record is not None:
                     receipt.record.receipts += (receipt.state,)
+                    receipt.record.told_s = now_s
 
     def acknowledged(self, account: str, statuses: Sequence[int], receipts: Sequence[Receipt]) -> None:
         """These receipts were answered so."""
@@ -179,6 +209,24 @@ class Ledger:
             for receipt, status in zip(receipts, statuses, strict=True):
                 if receipt.record is not None:
                     receipt.record.acknowledged += (status,)
+
+    def operated(self, account: str, operation: str, status: int) -> None:
+        """Count a rarer request by its answer."""
+        statuses = self.of(account).operations.setdefault(operation, {})
+        statuses[status] = statuses.get(status, 0) + 1
+
+    def replaced(self, copy: Copy, text: bytes) -> None:
+        """Note the token of the text that goes out instead. What came stays where it is."""
+        copy.replaced_by = self._token(text.decode("latin-1").encode("utf-16-be"))
+
+    def by_id(self, account: str, message_id: bytes) -> Copy | None:
+        """Return the latest message that was accepted under an id; ids that are unknown, or refused: None."""
+        for copy in self._filed[self._indexed :]:
+            if copy.message_id:
+                self._by_id[copy.account, copy.message_id] = copy
+        self._indexed = len(self._filed)
+        copy_of = self._by_id.get((account, message_id))
+        return copy_of if copy_of is not None and (0 in copy_of.statuses or copy_of.receipts) else None
 
     # ---- tokens ----
 

@@ -20,10 +20,42 @@ from typing import TYPE_CHECKING, Protocol
 from dispatcher._ext.smsc import Receipt
 from dispatcher.simulator.agenda import Agenda
 from dispatcher.simulator.behaviour import NANOSECONDS_PER_MS, Behaviour
-from dispatcher.simulator.ledger import Ledger
+from dispatcher.simulator.ledger import Copy, Ledger
+from dispatcher.simulator.receipts import parties
 
 if TYPE_CHECKING:
+    from dispatcher.simulator.account import Answers
     from dispatcher.simulator.connection import Connection
+
+
+class Origin(Protocol):
+    """Where a message came from: a connection, or who stands for one."""
+
+    @property
+    def number(self) -> int:
+        """Which bind of the account."""
+
+    unanswered: int
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it answers nothing."""
+
+    @property
+    def can_receive(self) -> bool:
+        """Whether receipts may go here."""
+
+    def answer(self, answers: "Answers") -> None:
+        """Write responses, at the latest with the next `flush`."""
+
+    def deliver(self, receipts: list[Receipt]) -> None:
+        """Send receipts as the window allows."""
+
+    def flush(self) -> None:
+        """Write what has come together."""
+
+    def flush_soon(self) -> None:
+        """Flush once this turn of the loop is over."""
 
 
 class Owner(Protocol):
@@ -47,16 +79,14 @@ class Post:
     def __init__(self, account: Owner, agenda: Agenda) -> None:
         self._account = account
         self._agenda = agenda
-        self._due: dict[int, tuple[list[Receipt], Connection | None]] = {}
+        self._due: dict[int, tuple[list[Receipt], Origin | None]] = {}
         self._number = 0
         self.pending = 0
         """Receipts whose time has not come."""
         self.waiting: deque[Receipt] = deque()
         """Receipts that no bind could take yet."""
 
-    def deliver_in(
-        self, delay_ns: int, receipts: list[Receipt], origin: "Connection | None", now_ns: int
-    ) -> None:
+    def deliver_in(self, delay_ns: int, receipts: list[Receipt], origin: Origin | None, now_ns: int) -> None:
         """Deliver after a delay."""
         if delay_ns <= 0:
             self.deliver(receipts, origin)
@@ -73,7 +103,7 @@ class Post:
         self.pending -= len(receipts)
         self.deliver(receipts, origin)
 
-    def deliver(self, receipts: list[Receipt], origin: "Connection | None") -> None:
+    def deliver(self, receipts: list[Receipt], origin: Origin | None) -> None:
         """Hand receipts to binds: the one that brought the message, or as the behaviour says."""
         account = self._account
         receipts = self._room_for(receipts)
@@ -101,7 +131,7 @@ class Post:
         if waiting:
             self.deliver(waiting, None)
 
-    def again(self, receipts: list[Receipt], origin: "Connection | None", *, wait: bool) -> None:
+    def again(self, receipts: list[Receipt], origin: Origin | None, *, wait: bool) -> None:
         """Deliver once more what was refused or went unanswered, `resend_max` times."""
         settings = self._account.behaviour.receipts
         total = self._account.ledger.of(self._account.name)
@@ -116,6 +146,31 @@ class Post:
         if kept:
             delay_ns = settings.resend_after_ms * NANOSECONDS_PER_MS if wait else 0
             self.deliver_in(delay_ns, kept, origin, monotonic_ns())
+
+    # ---- what the rarer requests ask: each looks through all that is pending, as they are rare ----
+
+    def of(self, copy: Copy) -> list[Receipt]:
+        """Return the receipts of one message whose time has not come."""
+        return [each for receipts, _ in self._due.values() for each in receipts if each.record is copy]
+
+    def take(self, copy: Copy) -> list[Receipt]:
+        """Take them out."""
+        taken = self.of(copy)
+        for receipts, _ in self._due.values():
+            receipts[:] = [each for each in receipts if each.record is not copy]
+        self.pending -= len(taken)
+        return taken
+
+    def between(self, sought: tuple[bytes, bytes]) -> list[Copy]:
+        """Return the messages from one address to another that wait for their first receipt."""
+        dialect = self._account.behaviour.receipts.dialect
+        found = {
+            id(each.record): each.record
+            for receipts, _ in self._due.values()
+            for each in receipts
+            if each.record is not None and not each.record.receipts and parties(each, dialect) == sought
+        }
+        return list(found.values())
 
     def flush(self) -> int:
         """Deliver now whatever is pending; return how many."""

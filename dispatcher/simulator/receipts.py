@@ -10,7 +10,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from dispatcher._ext.pdu import Pdu, encode
+from dispatcher._ext.pdu import Pdu, decode, encode
 from dispatcher._ext.smsc import ID, TEXT, Receipt, ReceiptForm, message_ids
 from dispatcher.simulator.behaviour import Dialect, MessageId, Receipts
 from dispatcher.smpp.constants import Command, EsmClass, Tlv
@@ -149,6 +149,27 @@ class Writer:
             payload=dialect.message_payload,
             text_octets=dialect.text_octets,
         )
+
+
+def parties(receipt: Receipt, dialect: Dialect) -> tuple[bytes, bytes]:
+    """Return the addresses of the message that a receipt is about: from whom, to whom."""
+    pdu = decode(receipt.frame)
+    found = (pdu.source_addr, pdu.destination_addr)
+    return found[::-1] if dialect.swap_addresses else found
+
+
+def restated(receipt: Receipt, dialect: Dialect, state: int) -> Receipt:
+    """Return a receipt that tells another state."""
+    pdu = decode(receipt.frame)
+    words = [_WORDS[receipt.state], _WORDS[state]]
+    old, new = [dialect.states.get(word, word).encode("ascii") for word in words]
+    tlvs: list[tuple[int, int | bytes]] = []
+    for tag, value in pdu.tlvs:
+        if tag == Tlv.MESSAGE_PAYLOAD and isinstance(value, bytes):
+            value = value.replace(old, new, 1)
+        tlvs.append((tag, state if tag == Tlv.MESSAGE_STATE else value))
+    fields = {**pdu.fields, "short_message": pdu.short_message.replace(old, new, 1)}
+    return Receipt(encode(Pdu(Command.DELIVER_SM, 1, 0, tlvs, **fields)), receipt.record, state)
 
 
 def written_date(dialect: Dialect, form: str, seconds: int) -> str:

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from dispatcher.errors import ConfigError
 from dispatcher.simulator.behaviour import Behaviour
 from dispatcher.simulator.mischief import check_rule
+from dispatcher.simulator.tls import Tls
 
 TOKEN_DEFAULT: Final = ""
 
@@ -31,6 +32,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     control_port: Annotated[int, Meta(ge=-1, le=65_535)] = -1
     """-1: none; 0: any free one. Always on 127.0.0.1."""
     allow_remote: bool = False
+    tls: Tls | None = None
+    """On the SMPP port; the control port stays plain, and on loopback."""
     system_id: str = "simulator"
     """What the SMSC calls itself in bind responses."""
     seed: int = 0
@@ -86,6 +89,13 @@ def patched(behaviour: Behaviour, patch: Mapping[str, Any], at: str = "") -> Beh
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of `Settings`."""
     return msgspec.json.schema(Settings)
+
+
+def patched_tls(tls: Tls | None, patch: Mapping[str, Any] | None) -> Tls | None:
+    """Return TLS changed by a merge patch; None turns it off."""
+    if patch is None:
+        return None
+    return parse(_merge({} if tls is None else msgspec.to_builtins(tls), patch), Tls, "tls")
 
 
 # ---- helpers ----

@@ -18,6 +18,7 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ from dispatcher.simulator.behaviour import Behaviour
 from dispatcher.simulator.connection import Connection
 from dispatcher.simulator.control import Control
 from dispatcher.simulator.ledger import Ledger
-from dispatcher.simulator.settings import Settings, patched
+from dispatcher.simulator.settings import Settings, patched, patched_tls
+from dispatcher.simulator.tls import BadHandshake, Tls, server_context
 
 _TICK_S: Final = 0.1
 """How often timers are looked at: each of them is seconds long."""
@@ -85,6 +87,8 @@ class Simulator:
             settings = msgspec.structs.replace(settings, **more)
         check_host(settings.host, settings.allow_remote)
         self.settings = settings
+        self.tls = settings.tls
+        self._bad_handshakes: set[BadHandshake] = set()
         self.system_id = settings.system_id
         self.ledger = Ledger(
             mode=settings.ledger, token=settings.token, copies_max=settings.tokens_max, seed=settings.seed
@@ -130,12 +134,31 @@ class Simulator:
         self._ticking = self._loop.call_later(_TICK_S, self._tick)
 
     async def listen(self) -> None:
-        """Take connections, again perhaps: on the port that it had before."""
+        """Take connections, again perhaps: on the port that it had before. ConfigError: TLS is wrong."""
         if self._server is None:
-            self._server = await self._loop.create_server(
-                self._connected, self.settings.host, self.port, backlog=_BACKLOG
-            )
+            self._server = await self._listening(self.tls)
             self.port = self._server.sockets[0].getsockname()[1]
+
+    async def secure(self, patch: Mapping[str, Any] | None) -> Tls | None:
+        """Change TLS for connections to come (None: turn it off). ConfigError: nothing was changed."""
+        tls = patched_tls(self.tls, patch)
+        if tls is not None:
+            server_context(tls)  # to fail before anything is closed
+        self.tls = tls
+        if self._server is not None:
+            self.refuse_connections()
+            await self.listen()
+        return tls
+
+    async def _listening(self, tls: Tls | None) -> asyncio.Server:
+        context, factory = None, self._connected
+        if tls is not None:
+            context = server_context(tls)
+            if tls.handshake != "complete":
+                context, factory = None, partial(BadHandshake, tls.handshake, self._bad_handshakes)
+        return await self._loop.create_server(
+            factory, self.settings.host, self.port, backlog=_BACKLOG, ssl=context
+        )
 
     def refuse_connections(self) -> None:
         """Stop listening: whoever connects is refused by the kernel. What is connected stays."""
@@ -150,6 +173,8 @@ class Simulator:
         self.refuse_connections()
         if self.control is not None:
             await self.control.stop()
+        for stalled in list(self._bad_handshakes):
+            stalled.transport.abort()
         for connection in list(self.connections):
             connection.wire.pace(False, 0)  # thawed, so that a peer sees the close
             connection.wire.close()
@@ -194,6 +219,7 @@ class Simulator:
         return {
             "port": self.port,
             "listening": self._server is not None,
+            "tls": msgspec.to_builtins(self.tls),
             "connections": len(self.connections),
             "ledger": self.ledger.mode,
             "accounts": {

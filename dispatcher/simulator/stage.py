@@ -64,7 +64,7 @@ def told_response(account: Account, sequence_number: int, copy: Copy | None, oct
     ledger = account.ledger
     if len(octets) >= 16:
         length, command, status, sequence = struct.unpack_from(">IIII", octets)
-        answers = command in (Command.SUBMIT_SM_RESP, Command.GENERIC_NACK)
+        answers = command in (Command.SUBMIT_SM_RESP, Command.DATA_SM_RESP, Command.GENERIC_NACK)
         if length == len(octets) and answers and sequence == sequence_number:
             ledger.responded(account.name, status, 1, None if copy is None else [copy])
             return

@@ -38,6 +38,8 @@ class Tls:
     def __post_init__(self) -> None:
         if self.key_file and not self.certificate_file:
             raise ConfigError("tls.key_file: a key without tls.certificate_file is of no use")
+        if self.server_hostname is not None and self.server_hostname[:1] in ("", "."):
+            raise ConfigError("tls.server_hostname: a name without a dot in front; the host's if left out")
         if self.ca_file and not self.verify:
             raise ConfigError("tls.ca_file: with verify = false nobody looks at it; remove one of the two")
 

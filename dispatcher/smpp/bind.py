@@ -48,6 +48,9 @@ class Stage(Enum):
     RETIRING = "retiring"
 
 
+_BOUND: Final = Stage.BOUND  # a look-up less, where it counts
+
+
 class NotBound(NamedTuple):
     """An attempt came to nothing."""
 
@@ -112,6 +115,9 @@ class Bind:
         self._hub = hub
         self._clock = clock
         self._slow: SlowStart | None = None
+        """Of a new bind; None once it allows the whole window."""
+        self._proven = False
+        """Something was answered since it was bound."""
         self._account: Account | None = None
         self._settled: asyncio.Future[NotBound | None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -132,13 +138,15 @@ class Bind:
 
     def room(self, now_ns: int) -> int:
         """How many submits may be pushed now."""
-        if self.stage is not Stage.BOUND or self.connection is None or self._slow is None:
-            return 0
-        room = self.connection.room
-        if not room:
-            return 0
-        exchange = self.connection.exchange
-        return max(0, min(room, self._slow.allowed(now_ns, exchange.window) - exchange.in_flight))
+        connection = self.connection
+        if connection is None or not connection.exchange.room or self.stage is not _BOUND:
+            return 0  # the full ones first: the pool asks all, for every read
+        room = connection.room
+        if not room or self._slow is None:
+            return room
+        exchange = connection.exchange
+        allowed = self._slow.allowed(now_ns, exchange.window)
+        return max(0, min(room, allowed - exchange.in_flight))
 
     async def open(self, account: Account, context: SSLContext | None, generation: int) -> NotBound | None:
         """Connect and bind; None: it is bound."""
@@ -195,12 +203,14 @@ class Bind:
     ) -> None:
         """Pass on; the first one speeds up the slow start."""
         self._malformed = 0
-        if self._slow is not None:
-            now_ns = self._clock()
-            first = self._slow.next_ns(now_ns, connection.exchange.window) < 0
-            self._slow.answered(now_ns)
-            if first:
-                self._ramp(now_ns)
+        if not self._proven:
+            self._proven = True
+            if self._slow is not None:
+                now_ns = self._clock()
+                waits = self._slow.next_ns(now_ns, connection.exchange.window) < 0
+                self._slow.answered(now_ns)
+                if waits:
+                    self._ramp(now_ns)
         self._hub.answers(handles, statuses, ids)
         self._unbind_when_idle()
 
@@ -266,7 +276,9 @@ class Bind:
         if was_bound:
             self._hub.down(self, reason, self._stable)
         else:
-            self._settle(NotBound(Trouble.REFUSED, reason))
+            if self._account is not None and self._account.tls and reason.startswith("lost"):
+                reason += ", behind a good TLS handshake: perhaps it wants (another) certificate of ours"
+            self._settle(NotBound(Trouble.REFUSED, reason, reason.startswith("tls")))
 
     # ---- helpers ----
 
@@ -284,7 +296,7 @@ class Bind:
         now_ns = self._clock()
         self.stage, self.already_bound, self.retry_ns = Stage.BOUND, 0, 0
         self._slow = SlowStart(self._account.backoff, now_ns)
-        self._stable = False
+        self._stable = self._proven = False
         self._settle(None)
         self._hub.bound(self)
         self._later(self._account.backoff.stable_ms, self._lasted)
@@ -298,8 +310,11 @@ class Bind:
         """Wake the pool when the slow start allows more."""
         if self._slow is None or self.connection is None:
             return
-        next_ns = self._slow.next_ns(now_ns, self.connection.exchange.window)
+        window = self.connection.exchange.window
+        next_ns = self._slow.next_ns(now_ns, window)
         if next_ns < 0:
+            if self._slow.allowed(now_ns, window) >= window:
+                self._slow = None
             self._hub.room()
         else:
             self._later((next_ns - now_ns) // 1_000_000 + 1, self._ramped)

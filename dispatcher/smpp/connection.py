@@ -2,18 +2,21 @@
 
 Laws:
 
-* results reach the owner in batches, once a read; one write per turn of the loop, however many pushed;
+* results reach the owner in batches, once a read; one write per read, and one per turn of the loop for
+  whatever else was pushed, however many pushed;
 * while the transport cannot write, nothing is pushed: its buffer never holds more than one turn's write;
 * one timer, that sleeps until the session has something to do, or could get something to do;
 * at the end, whatever ended it, `on_closed` says once which requests went unanswered and which never left.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Final, Protocol, cast
 
 from dispatcher._ext.session import Incoming
+from dispatcher.smpp.dial import tls_cause, tls_trouble
 from dispatcher.smpp.session import Event, Failed, Session, State, Unbound
 
 ANSWERS_OCTETS_MAX: Final = 1_048_576
@@ -85,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def push(self, handles: list[Any], frames: list[bytes], start: int = 0, most: int = 65_536) -> int:
         """Push as many of frames[start:] as there is room for, at most `most`; see Exchange.push."""
-        if not (most := min(most, self.room)):
+        if self._paused_at >= 0 or not self.session.can_push or self.reason:
             return 0
         pushed = self.exchange.push(handles, frames, start, self._clock(), most)
         if pushed:
@@ -149,9 +152,19 @@ class Connection(asyncio.BufferedProtocol):
         return self.exchange.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Parse what was read, hand it to the owner."""
+        """Parse what was read, hand it to the owner, write at once what that brought about.
+
+        The peer then works on this connection while we read the next, and the loop need not turn again.
+        """
         if self.reason:
             return
+        self._flush_due = True
+        try:
+            self._read(nbytes)
+        finally:
+            self._flush()
+
+    def _read(self, nbytes: int) -> None:
         exchange, owner, now_ns = self.exchange, self._owner, self._clock()
         exchange.read(nbytes, now_ns)
         handles, statuses, ids = exchange.take_answers()
@@ -170,8 +183,6 @@ class Connection(asyncio.BufferedProtocol):
             self.close("flooded", abort=True)
         elif self.session.state is State.CLOSED and not exchange.in_flight:
             self.close("unbound_by_peer")  # and now all is answered that was in flight
-        else:
-            self.wrote()
 
     def eof_received(self) -> None:
         """Let the transport close: half a connection is none."""
@@ -181,7 +192,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
-        self.close("lost" if exc is None else f"lost: {type(exc).__name__}")
+        if isinstance(exc, ssl.SSLError):
+            self.close(f"{tls_trouble(exc)}: {tls_cause(exc)}")
+        else:
+            self.close("lost" if exc is None else f"lost: {type(exc).__name__}")
 
     def pause_writing(self) -> None:
         """Keep what comes in the exchange."""

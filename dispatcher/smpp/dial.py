@@ -25,11 +25,15 @@ Reason = Literal[
     "tls_untrusted",
     "tls_wrong_name",
     "tls_handshake_timeout",
+    "tls_client_refused",
     "tls_failed",
 ]
 
 _EXPIRED: Final = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, _HAS_EXPIRED
 _WRONG_NAME: Final = frozenset({62, 63, 64})  # X509_V_ERR_HOSTNAME_, EMAIL_, IP_ADDRESS_MISMATCH
+
+_CLIENT_REFUSED: Final = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
+"""In the name of an alert: the SMSC wants a certificate of ours, or another one."""
 
 
 class NotReached(NamedTuple):
@@ -65,14 +69,24 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 def tls_trouble(error: BaseException) -> Reason:
-    """Return what a failed handshake says."""
+    """Return what a failed handshake says; with TLS 1.3 an SMSC may refuse us when we think it is over."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _EXPIRED:
             return "tls_expired"
         return "tls_wrong_name" if error.verify_code in _WRONG_NAME else "tls_untrusted"
     if isinstance(error, TimeoutError) or "handshake is taking longer" in str(error):
         return "tls_handshake_timeout"
+    cause = tls_cause(error)
+    if "ALERT" in cause and any(word in cause for word in _CLIENT_REFUSED):
+        return "tls_client_refused"
     return "tls_failed"
+
+
+def tls_cause(error: BaseException) -> str:
+    """Return TLS's own words for the trouble; empty where it has none."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return (error.reason or "") if isinstance(error, ssl.SSLError) else ""
 
 
 async def dial(
@@ -91,8 +105,8 @@ async def dial(
     try:
         async with asyncio.timeout(timeout):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:  # a TimeoutError is one
-        return NotReached("dns", f"{host}: {error or 'no answer in time'}")
+    except (OSError, UnicodeError) as error:  # a TimeoutError is one; "smsc..example" is no name at all
+        return NotReached("dns", f"{host!a}: {error or 'no answer in time'}")
     failed = NotReached("dns", f"{host} has no address")
     tried: list[str] = []
     for family, kind, protocol, _, address in found:
@@ -118,10 +132,11 @@ async def dial(
                 )
             except OSError as error:  # an SSLError is one
                 reason = tls_trouble(error) if context else _connect_trouble(error)
-                failed = NotReached(reason, "")
+                failed = NotReached(reason, tls_cause(error))
             else:
                 return made
-        tried.append(f"{address[:2]}: {failed.reason}")
+        cause = f" ({failed.detail})" if failed.detail else ""
+        tried.append(f"{address[:2]}: {failed.reason}{cause}")
     return NotReached(failed.reason, "; ".join(tried) or failed.detail)
 
 

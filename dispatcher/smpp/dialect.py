@@ -140,6 +140,17 @@ class Dialect:
         """Return the look-up key of an id from a receipt: from its text, or from receipted_message_id."""
         return key(message_id, self._bases[0 if from_tlv and self.tlv_id == "response" else 1], self._flags)
 
+    @property
+    def notation(self) -> tuple[int, int, int, int]:
+        """Bases of the ids in a response, in a receipt's text and in its TLV, and the flags of `key`."""
+        response, receipt = self._bases
+        return response, receipt, response if self.tlv_id == "response" else receipt, self._flags
+
+    @property
+    def words(self) -> Mapping[bytes, int]:
+        """Every word of ``stat`` that is understood, in capitals, and its message_state."""
+        return self._words
+
     def state_of(self, stat: bytes) -> int | None:
         """Return the message_state that a word of ``stat`` means, in any case; None: it is unmapped."""
         return self._words.get(stat.upper())

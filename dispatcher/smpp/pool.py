@@ -24,6 +24,7 @@ from dispatcher.smpp.account import Account
 from dispatcher.smpp.bind import Bind, Stage
 from dispatcher.smpp.budget import Budget
 from dispatcher.smpp.connection import Connection
+from dispatcher.smpp.constants import Command
 from dispatcher.smpp.dial import tls_context
 from dispatcher.smpp.report import COUNTERS, Alarm, BindState, Owner, PoolState
 
@@ -70,6 +71,7 @@ class Pool:
         self._context = await self._load_context(self.account)
         self._align()
         self._task = asyncio.get_running_loop().create_task(self._supervise())
+        self._task.add_done_callback(_ended)
 
     def submit(self, handles: list[Any], frames: list[bytes], start: int = 0) -> int:
         """Take as many of frames[start:] as there is room for, spread over the binds; return how many.
@@ -78,9 +80,13 @@ class Pool:
         where it is the first one, LocalProtocolError says so.
         """
         now_ns = self._clock()
-        wanted = min(len(frames) - start, self._budget.most(now_ns, self.in_flight))
+        wanted = len(frames) - start
+        if not self._budget.circuit.closed:
+            wanted = min(wanted, self._budget.most(now_ns, self.in_flight))
         taken = 0
         binds = [bind for bind in self._binds if bind.room(now_ns)]
+        if len(binds) == 1 and wanted > 0:  # mostly: the one whose answers have just come
+            return binds[0].push(handles, frames, start, min(wanted, binds[0].room(now_ns)))
         if len(binds) > 1:
             self._turn += 1  # of equals, not always the same one first
             turn = self._turn % len(binds)
@@ -107,6 +113,13 @@ class Pool:
         """How many submits would be taken now."""
         now_ns = self._clock()
         return min(sum(bind.room(now_ns) for bind in self._binds), self._budget.most(now_ns, self.in_flight))
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is a bind that can submit."""
+        return any(
+            bind.stage is Stage.BOUND and bind.command_id != Command.BIND_RECEIVER for bind in self._binds
+        )
 
     @property
     def in_flight(self) -> int:
@@ -233,6 +246,14 @@ class Pool:
             if bind.connection is not None:
                 total.update({name: getattr(bind.connection.exchange, name) for name in COUNTERS})
         return dict(total)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Be loud about a bug, an owner's that raised say: who holds a task never hears of its exception."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler(
+            {"message": "a pool keeps its binds up no more", "exception": error, "task": task}
+        )
 
 
 def _in_flight(bind: Bind) -> int:

@@ -136,6 +136,8 @@ class Session:
     ) -> None:
         self.exchange = Exchange(window=window, smsc=smsc, limit=limit, sequence_number=sequence_number)
         self.state = State.OPEN
+        self.can_push = False
+        """Whether submit_sm (as SMSC: deliver_sm) may be pushed now; the window has its own `room`."""
         self.timers = timers
         self._smsc = smsc
         self._since_ns = now_ns
@@ -188,11 +190,6 @@ class Session:
         if self._asked_ns < 0:
             self.exchange.ask(Command.ENQUIRE_LINK, _Asked.ENQUIRE_LINK, now_ns)
             self._asked_ns = now_ns
-
-    @property
-    def can_push(self) -> bool:
-        """Whether submit_sm (as SMSC: deliver_sm) may be pushed now; the window has its own `room`."""
-        return self.state in (_RECEIVING if self._smsc else _TRANSMITTING)
 
     def close(self, now_ns: int, unsent: int = 0) -> tuple[list[object], list[object]]:
         """End it: return the handles that went unanswered, and those whose PDU never left (see Exchange)."""
@@ -344,5 +341,6 @@ class Session:
     def _enter(self, state: State, now_ns: int) -> None:
         self.state = state
         self._since_ns = now_ns
+        self.can_push = state in (_RECEIVING if self._smsc else _TRANSMITTING)
         if state is not State.UNBINDING:  # until it is answered, the peer may go on
             self.exchange.receives = state in (_TRANSMITTING if self._smsc else _RECEIVING)

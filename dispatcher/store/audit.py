@@ -10,6 +10,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
+import apsw
 import msgspec
 
 from dispatcher.errors import StoreError
@@ -84,6 +85,8 @@ def audit(folder: Path) -> Audit:
         ledger.count(names)
         for complaint in reader.check():
             result.complain("damaged file", complaint)
+    except apsw.Error as error:
+        raise StoreError(f"{folder} is damaged beyond reading: {error}; try `dispatcher repair`") from error
     finally:
         reader.close()
     return result

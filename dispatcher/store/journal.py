@@ -297,6 +297,9 @@ class Journal:
 
     async def close(self) -> None:
         """Write what was handed over, unless it has failed, and let others have the store."""
+        for _, future in self._followers:
+            if not future.done():
+                future.set_result(None)  # nothing more will come
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:

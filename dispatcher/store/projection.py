@@ -14,9 +14,10 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from dispatcher._ext.events import read_events
 from dispatcher._ext.trails import add_trails, last_state
 from dispatcher.errors import StoreError
-from dispatcher.model import Message
+from dispatcher.model import Event, Message, Outcome
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import EVENTS_STREAM, unpack_messages
 from dispatcher.store.schema import transaction
@@ -84,6 +85,16 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     key_hash: int
     body_hash: int
     trail: bytes
+
+    @property
+    def events(self) -> list[Event]:
+        """What has happened to it, in order."""
+        return read_events(self.trail, Event)
+
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): it may end in a log."""
+        outcome = Outcome(self.outcome).name.lower() if self.outcome else "no outcome yet"
+        return f"<Status {self.n}: {outcome}, {self.segments} segments>"
 
 
 class Projection:

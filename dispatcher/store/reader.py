@@ -5,6 +5,7 @@ and its neighbours go on.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from struct import error as struct_error
 from typing import Final
@@ -127,12 +128,12 @@ class Reader:
     def newest(self, count: int, since_ms: int) -> Iterator[StoredRow]:
         """Yield the rows of messages that were written since a time, oldest first: of the newest, so many as
         hold `count` messages."""
-        query = "SELECT seq, count FROM journal WHERE last > 0 AND at_ms >= ? ORDER BY seq DESC"
+        query = "SELECT seq, at_ms, count FROM journal WHERE last > 0 ORDER BY seq DESC"
         oldest_seq = held = 0
-        for seq, its_count in self._connection.execute(query, (since_ms,)):
-            oldest_seq, held = seq, held + its_count
-            if held >= count:
+        for seq, at_ms, its_count in self._connection.execute(query):
+            if at_ms < since_ms or held >= count:
                 break
+            oldest_seq, held = seq, held + its_count
         condition = "last > 0 AND seq >= ? ORDER BY seq"
         while held and (rows := self._some(condition, (oldest_seq,), SLICE_OCTETS)):
             yield from rows
@@ -148,6 +149,9 @@ class Reader:
         for stream in self.numbers_of("stream").values():
             newest = self._some("stream = ? ORDER BY last DESC", (stream,), 0)  # the first that is whole
             highest = max([highest, *(row.last for row in newest)])
+            query = "SELECT max(last) FROM journal INDEXED BY journal_stream WHERE stream = ? AND last < ?"
+            with suppress(*_DAMAGED):  # a damaged row still had these numbers
+                highest = max(highest, self._connection.execute(query, (stream, 1 << 40)).get or 0)
         return highest
 
     def mark(self, key: str) -> int:
@@ -163,15 +167,10 @@ class Reader:
             return [str(error)]
         return [] if found == ["ok"] else found
 
-    def tail(self, stream: int, after_n: int) -> tuple[int, int]:
-        """Return the highest number in a stream, 0 where there is none, and about how many messages of it lie
-        above `after_n`: those of the row that holds it count all."""
-        last, count = self._connection.execute(
-            "SELECT coalesce(max(last), 0), coalesce(sum(count), 0) FROM journal"
-            " WHERE stream = ? AND last > ?",
-            (stream, after_n),
-        ).get
-        return last, count
+    def spans(self, stream: int, after_n: int = 0) -> Iterator[tuple[int, int, int]]:
+        """Yield (first, last, count) of the rows of a stream that hold numbers above `after_n`, in order."""
+        query = "SELECT first, last, count FROM journal WHERE stream = ? AND last > ? ORDER BY last"
+        yield from self._connection.execute(query, (stream, after_n))
 
     def numbers_of(self, kind: str) -> dict[str, int]:
         """Return the numbers of all streams or carriers by name; see names.load."""

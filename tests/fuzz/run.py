@@ -1,194 +1,180 @@
-"""``python -m tests.fuzz.run --cases N [--seed S]``: random texts, options and octets against the encoder.
+"""``python -m tests.fuzz.run --cases N [--jobs J] [--seed S]``: random and mangled input for all readers.
 
-Every case is held against the rules of the standards, every fiftieth against the slow twin as well. ``make
-fuzz`` runs it under the sanitizers. A failure prints its seed and its case, and ends with exit code 1.
+``make fuzz`` runs it under the sanitizers. Every target gets its share of the cases, in turns; a turn's dice
+are made of the seed, the target and the turn's number, so ``--target NAME --turn N`` repeats it alone. A
+failure, a crash and a hang all print the input under test and the command that repeats it; exit code 1.
 """
 
 import argparse
+import faulthandler
+import multiprocessing
+import os
+import signal
 import sys
 import time
-from array import array
 from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
 from random import Random
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from dispatcher._ext.gsm7 import pack, unpack
-from dispatcher.encoding import (
-    CountBatch,
-    EncodingError,
-    Part,
-    TextBuffer,
-    UnencodableError,
-    count_batch,
-    decode,
-    encoder,
-    reassemble,
-    segment_batch,
-    split_header,
-)
-from tests import fuzz, oracle
+from tests.fuzz import buckets, codec, desk, encoder, streams, texts
 
-TWIN_EVERY: Final = 50
-BATCH: Final = 25
+TARGETS: Final[dict[str, tuple[Callable[[Random, int], int], float]]] = {
+    "codec": (codec.turn, 0.45),
+    "streams": (streams.turn, 0.25),
+    "texts": (texts.turn, 0.2),
+    "buckets": (buckets.turn, 0.05),
+    "encoder": (encoder.turn, 0.05),
+}
+"""What is tried, and its share of the cases. An input is a PDU, a text, a header, a time, a call."""
+
+HANG_S: Final = 20
+"""A turn takes some milliseconds; one that takes so long never ends."""
 
 
-def random_text(dice: Random) -> str:
-    """Return a text of a few pieces that end near where segments end."""
-    pieces = []
-    for _ in range(dice.randrange(1, 6)):
-        kind = dice.random()
-        if kind < 0.5:
-            pieces.append(dice.choice(fuzz.FILLERS) * dice.choice(fuzz.LENGTHS))
-        elif kind < 0.7:
-            pieces.append(dice.choice(fuzz.CLUSTERS) * dice.randrange(1, 4))
-        elif kind < 0.9:
-            pieces.append("".join(dice.choices(fuzz.SINGLES, k=dice.randrange(1, 12))))
-        elif kind < 0.97:
-            pool = fuzz.NATIONAL[dice.choice(fuzz.LANGUAGES)]
-            pieces.append("".join(dice.choices(pool, k=dice.randrange(1, 80))))
-        elif kind < 0.99:
-            pieces.append("".join(chr(dice.randrange(0x110000)) for _ in range(dice.randrange(1, 30))))
-        else:
-            pieces.append(dice.choice(fuzz.SURROGATES))
-    return "".join(pieces)
+class Worker(NamedTuple):
+    """A process that tries its share, and what it tells."""
+
+    process: multiprocessing.process.BaseProcess
+    inbox: Connection
+    desk: desk.Desk
 
 
-def random_options(dice: Random) -> dict[str, Any]:
-    """Return options that go together."""
-    options: dict[str, Any] = {
-        "max_segments": dice.choice(fuzz.MAX_SEGMENTS),
-        "allow": dice.choice(fuzz.ALLOW),
-        "reference_bits": dice.choice((8, 8, 16)),
-        "method": dice.choice(("udh", "udh", "udh", "sar", "payload")),
-        "packing": dice.choice(fuzz.PACKINGS),
-        "clusters": dice.random() < 0.9,
-        "elements": dice.choice(fuzz.ELEMENTS),
-    }
-    if dice.random() < 0.3:
-        options["languages"] = tuple(dice.sample(fuzz.LANGUAGES, dice.randrange(1, 4)))
-    if dice.random() < 0.2:
-        options["message_class"] = dice.randrange(4)
-    return fuzz.allowed_together(options)
+def dice_of(seed: int, target: str, turn: int) -> Random:
+    """Return the dice of one turn."""
+    return Random(f"{seed}/{target}/{turn}")
 
 
-def check_texts(dice: Random, twin: bool) -> object:
-    """Segment, count and decode texts under one set of options; return what failed, with its case."""
-    options = random_options(dice)
-    compiled = encoder(**options)
-    texts = [random_text(dice) for _ in range(BATCH)]
-    reference = dice.randrange(compiled.reference_max + 1)
-    counts = count_batch(texts, **options)
-    made = segment_batch(texts, references=[reference] * BATCH, **options)
-    clean = [
-        text for text in texts if text.isascii() or not any("\ud800" <= char < "\ue000" for char in text)
-    ]
-    octets = [text.encode() for text in clean]
-    ends = [0]
-    for each in octets:
-        ends.append(ends[-1] + len(each))
-    from_utf8 = count_batch(TextBuffer(array("i", ends), b"".join(octets)), **options)
-    of_clean = count_batch(clean, **options)
-    if any(a != b for a, b in zip(columns(from_utf8), columns(of_clean), strict=True)):
-        return "UTF-8 and str are counted differently", clean, options
-    for index, text in enumerate(texts):
-        case = (text, options, reference)
-        outcome = oracle.carry(text, reference, **options) if twin and index == 0 else None
+def work(seed: int, cases: int, first: int, step: int, own: desk.Desk, outbox: Connection) -> None:
+    """Try turns first, first + step, ... of every target; tell what was done, or what failed."""
+    faulthandler.enable()
+    desk.DESK = own
+    done = dict.fromkeys(TARGETS, 0)
+    turns = dict.fromkeys(TARGETS, first)
+    slowest, told = 0.0, time.monotonic()
+    began = told
+    while sum(done.values()) < cases:
+        name = min(TARGETS, key=lambda each: done[each] / TARGETS[each][1])
+        turn = turns[name]
+        own.begin([*TARGETS].index(name), turn)
         try:
-            message = compiled.segment(text, reference=reference)
-        except EncodingError as error:
-            str(error)
-            if counts.segments[index] or made.user_data_of(index):
-                return "refused alone, taken in a batch", *case
-            if outcome is not None and not isinstance(outcome, oracle.Refused):
-                return "the twin sends it", *case
-            if isinstance(error, UnencodableError) and text[error.position] != error.character:
-                return "the error names another character", *case
-            continue
-        if broken := oracle.broken_rules(text, message, reference, options):
-            return *broken, *case
-        if tuple(compiled.count(text)) != (message.alphabet, message.units, len(message)):
-            return "count disagrees with segment", *case
-        if (counts.units[index], counts.segments[index]) != (message.units, len(message)):
-            return "the batch disagrees with segment", *case
-        if made.user_data_of(index) != [part.user_data for part in message.segments]:
-            return "the batch makes other segments", *case
-        packed = options.get("packing", "unpacked") != "unpacked" and message.alphabet == "gsm7"
-        if not packed and options.get("message_class") is None and decoded(dice, message, options) != text:
-            return "decoded to another text", *case
-        if outcome is not None and (
-            not isinstance(outcome, oracle.Carried) or oracle.carried(message) != oracle.expected(outcome)
-        ):
-            return "the twin disagrees", *case
-    return None
+            done[name] += TARGETS[name][0](dice_of(seed, name, turn), turn)
+        except Exception as error:
+            outbox.send(("failed", f"{type(error).__name__}: {error!r:.3000}"))
+            raise
+        turns[name] = turn + step
+        now = time.monotonic()
+        slowest, began = max(slowest, now - began), now
+        if now - told > 1:
+            outbox.send(("alive", dict(done)))
+            told = now
+    outbox.send(("done", (done, slowest)))
 
 
-def columns(counts: CountBatch) -> list[list[int]]:
-    """Return the five columns of a batch count as lists."""
-    arrays = counts.plan, counts.units, counts.segments, counts.status, counts.detail
-    return [array.tolist() for array in arrays]
+def start(seed: int, cases: int, jobs: int) -> list[Worker]:
+    """Start the processes: forked, so that their desks are ours too."""
+    fork = multiprocessing.get_context("fork")
+    workers = []
+    for index in range(jobs):
+        inbox, outbox = fork.Pipe(duplex=False)
+        own = desk.Desk()
+        arguments = (seed, -(-cases // jobs), index, jobs, own, outbox)
+        process = fork.Process(target=work, args=arguments, daemon=True)
+        process.start()
+        outbox.close()
+        workers.append(Worker(process, inbox, own))
+    return workers
 
 
-def decoded(dice: Random, message: Any, options: dict[str, Any]) -> str | None:
-    """Return the text of segments in random order, one of them twice."""
-    parts = [
-        Part(part.user_data, message.data_coding, message.esm_class, part.sar) for part in message.segments
-    ]
-    if options.get("method") == "payload" and len(parts) > 1:
-        return decode(message.message_payload, data_coding=message.data_coding)
-    parts.append(dice.choice(parts)) if len(parts) > 1 else None
-    dice.shuffle(parts)
-    return reassemble(parts).text
+def blame(worker: Worker, seed: int, what: str) -> None:
+    """Print what failed, its input, and how to repeat it."""
+    index, turn, octets = worker.desk.read()
+    target = [*TARGETS][index]
+    print(f"FAILED: {what}\ninput: {octets.hex()}")
+    print(f"again: make fuzz ARGS='--seed {seed} --target {target} --turn {turn}'", flush=True)
 
 
-def check_octets(dice: Random, twin: bool) -> object:
-    """Decode, unpack and reassemble random octets: nothing may raise; return what differs from the twin."""
-    data = dice.randbytes(dice.choice((0, 1, 2, 6, 7, 8, 20, 140, 161)))
-    if dice.random() < 0.5:
-        data = bytes([dice.randrange(12)]) + data
-    coding, esm_class = dice.randrange(256), dice.choice((0, 0x40))
-    decode(data, data_coding=coding, esm_class=esm_class, packed=dice.random() < 0.5)
-    split_header(data)
-    reassemble([Part(data[at:], coding, esm_class) for at in range(min(len(data), 4))])
-    fill = dice.randrange(7)
-    septets = unpack(data, fill_bits=fill)
-    packed = pack(septets, fill_bits=fill)
-    if twin and (septets != oracle.unpack(data, fill_bits=fill) or packed != oracle.pack(septets, fill)):
-        return "packing differs from a string of bits", data, fill
-    if unpack(packed, len(septets), fill_bits=fill) != septets:
-        return "packed and unpacked is another text", data, fill
-    return None
+def run(seed: int, cases: int, jobs: int) -> int:
+    """Run all targets in `jobs` processes; return the exit code."""
+    began = time.monotonic()
+    workers = start(seed, cases, jobs)
+    done: dict[int, dict[str, int]] = {}
+    heard = dict.fromkeys(range(jobs), began)
+    slowest, running = 0.0, set(range(jobs))
+    failed = False
+    while running and not failed:
+        ready = wait([workers[index].inbox for index in running], timeout=1)
+        for index in [*running]:
+            worker = workers[index]
+            if worker.inbox in ready:
+                try:
+                    kind, said = worker.inbox.recv()
+                except EOFError:  # it died, and did not say of what
+                    worker.process.join()
+                    kind, said = "failed", f"the process ended with {worker.process.exitcode}; see above"
+                heard[index] = time.monotonic()
+                if kind == "failed":
+                    failed = True
+                    blame(worker, seed, said)
+                elif kind == "alive":
+                    done[index] = said
+                else:
+                    done[index], took = said
+                    slowest = max(slowest, took)
+                    running.discard(index)
+            elif time.monotonic() - heard[index] > HANG_S:
+                failed = True
+                os.kill(worker.process.pid or 0, signal.SIGABRT)  # faulthandler prints where it is
+                worker.process.join(5)
+                blame(worker, seed, f"no turn takes {HANG_S} s: it hangs")
+        if sys.stderr.isatty():
+            tried = sum(sum(each.values()) for each in done.values())
+            print(f"\r{tried:,} cases", end="", file=sys.stderr)
+    for worker in workers:
+        worker.process.kill()
+        worker.process.join()
+    if failed:
+        return 1
+    total = {name: sum(each[name] for each in done.values()) for name in TARGETS}
+    took, tried = time.monotonic() - began, sum(total.values())
+    shares = ", ".join(f"{name} {count:,}" for name, count in total.items())
+    print(f"{tried:,} cases ({shares}), 0 failures, slowest turn {slowest * 1000:.0f} ms")
+    print(f"{took:.0f} s in {jobs} processes, {tried / took:,.0f} a second")
+    return 0
+
+
+def repeat(seed: int, target: str, turn: int) -> int:
+    """Run one turn in this process; return the exit code."""
+    faulthandler.dump_traceback_later(HANG_S, exit=True)
+    try:
+        tried = TARGETS[target][0](dice_of(seed, target, turn), turn)
+    except Exception:
+        print(f"input: {desk.DESK.read()[2].hex()}", flush=True)
+        raise
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    print(f"{target}, turn {turn}: {tried} cases, 0 failures")
+    return 0
 
 
 def main() -> int:
-    """Run the cases; return the exit code."""
+    """Read the arguments; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes; the cores there are"
+    )
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--target", choices=TARGETS, default=None, help="with --turn: repeat one turn of it")
+    parser.add_argument("--turn", type=int, default=None)
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else Random().randrange(1 << 32)
+    if (given.target is None) != (given.turn is None):
+        parser.error("--target and --turn go together")
+    if given.target is not None:
+        return repeat(seed, given.target, given.turn)
     print(f"seed {seed}", flush=True)
-    began, done, turn = time.monotonic(), 0, 0
-    checks: tuple[tuple[Callable[[Random, bool], object], int], ...] = (
-        (check_texts, BATCH),
-        (check_octets, 1),
-    )
-    while done < given.cases:
-        dice = Random(f"{seed}/{turn}")
-        for check, cases in checks:
-            try:
-                failure = check(dice, turn % (TWIN_EVERY // 10) == 0)
-            except Exception as error:
-                failure = error
-            if failure is not None:
-                print(f"FAILED with seed {seed}, turn {turn}: {failure!r}")
-                return 1
-            done += cases
-        turn += 1
-        if turn % 500 == 0 and sys.stderr.isatty():
-            print(f"\r{done:,} cases", end="", file=sys.stderr)
-    took = time.monotonic() - began
-    print(f"{done:,} cases, 0 failures, {done / took:,.0f} a second")
-    return 0
+    return run(seed, given.cases, given.jobs)
 
 
 if __name__ == "__main__":

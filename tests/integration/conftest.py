@@ -1,9 +1,11 @@
 """Each test here runs on both loops; race tests also on one and on two processors."""
 
 import asyncio
+import datetime
 import os
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,3 +39,27 @@ def processors(request: pytest.FixtureRequest) -> Iterator[int]:
     os.sched_setaffinity(0, sorted(before)[: request.param])
     yield request.param
     os.sched_setaffinity(0, before)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make an authority, and certificates good and bad, an SMSC's and an ESME's."""
+    trustme = pytest.importorskip("trustme")
+
+    folder = tmp_path_factory.mktemp("tls")
+    authority, other = trustme.CA(), trustme.CA()
+    past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)
+    made = {
+        "good": authority.issue_cert("127.0.0.1", "localhost"),
+        "expired": authority.issue_cert("127.0.0.1", not_after=past),
+        "other": authority.issue_cert("smsc.example"),
+        "untrusted": other.issue_cert("127.0.0.1"),
+        "client": authority.issue_cert("bank.example"),
+        "stranger": other.issue_cert("bank.example"),
+    }
+    paths = {"ca": folder / "ca.pem"}
+    authority.cert_pem.write_to_path(paths["ca"])
+    for name, certificate in made.items():
+        paths[name] = folder / f"{name}.pem"
+        certificate.private_key_and_cert_chain_pem.write_to_path(paths[name])
+    return paths

@@ -1,22 +1,19 @@
-"""F38 to F45, F47: how a pool comes up, stays up, and comes up again."""
+"""F38 to F43: how a pool comes up, stays up, and comes up again."""
 
 import asyncio
-import datetime
 import socket
-import ssl
 from dataclasses import replace
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from dispatcher.errors import ConfigError
-from dispatcher.smpp.account import Account, Tls
+from dispatcher.smpp.account import Account
 from dispatcher.smpp.dial import NotReached, dial
-from dispatcher.smpp.pool import Alarm, Pool
+from dispatcher.smpp.pool import Alarm
 
 from .conftest import Run
-from .scripted import FAST, QUICK, Got, Ledger, Link, Smsc, account, pdu, pool_of, until
+from .scripted import FAST, QUICK, Got, Ledger, Link, Smsc, account, pdu, pool_of, start, until
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -28,15 +25,7 @@ pytestmark = [
 
 def gaps(smsc: Smsc) -> list[float]:
     """Return the times between attempts, in milliseconds."""
-    return [1000 * (b - a) for a, b in zip(smsc.attempts, smsc.attempts[1:], strict=False)]
-
-
-async def start(smsc: Smsc, **options: Any) -> tuple[Pool, Ledger]:
-    """Start a pool without waiting for its binds."""
-    ledger = Ledger()
-    pool = ledger.pool = Pool(account(smsc, **options), ledger, random_source=lambda: 0.5)
-    await pool.start()
-    return pool, ledger
+    return [(after - before) / 1e6 for before, after in pairwise(smsc.attempts)]
 
 
 def test_a_refused_connection(run: Run) -> None:
@@ -85,13 +74,50 @@ def test_every_address_of_a_name_is_tried(run: Run, monkeypatch: pytest.MonkeyPa
     run(main())
 
 
-def test_a_name_without_an_address(run: Run) -> None:
-    """F17: a value, not an exception, and it says that the name is at fault."""
+@pytest.mark.parametrize("name", ["no-such-host.invalid", "smsc..example", "x" * 64 + ".example", "."])
+def test_a_name_without_an_address(run: Run, name: str) -> None:
+    """F17: a value, not an exception, and it says that the name is at fault; so for what can be no name."""
 
     async def main() -> None:
-        made = await dial("no-such-host.invalid", 2775, asyncio.Protocol)
+        made = await dial(name, 2775, asyncio.Protocol)
         assert isinstance(made, NotReached)
         assert made.reason == "dns"
+
+    run(main())
+
+
+def test_a_pool_with_a_name_that_is_none(run: Run) -> None:
+    """F17: it keeps trying and says so; given a better name, it binds."""
+
+    async def main() -> None:
+        smsc = Smsc()
+        await smsc.start()
+        pool, ledger = await start(smsc, host="smsc..example")
+        await until(lambda: pool.snapshot().closed_by.get("dns", 0) >= 2)
+        assert ledger.rang == [Alarm.UNREACHABLE]
+        await pool.reconfigure(account(smsc))
+        await until(lambda: len(smsc.bound) == 1)
+        await pool.close()
+        await smsc.stop()
+
+    run(main())
+
+
+def test_a_bug_is_loud(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner that raises ends what keeps the binds up; the loop's exception handler hears of it at once."""
+
+    async def main() -> None:
+        smsc = Smsc()
+        smsc.on_bind = lambda link, got: link.accept(got, 0x0E)
+        await smsc.start()
+        heard: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        monkeypatch.setattr(Ledger, "on_alarm", lambda *told: 1 // 0)
+        pool, _ = await start(smsc)
+        await until(lambda: bool(heard))
+        assert isinstance(heard[0]["exception"], ZeroDivisionError)
+        await pool.close()
+        await smsc.stop()
 
     run(main())
 
@@ -150,7 +176,7 @@ def test_a_bind_that_is_never_answered(run: Run) -> None:
         smsc = Smsc()
         smsc.on_bind = lambda link, got: None if len(smsc.links) == 1 else link.accept(got)
         await smsc.start()
-        pool, ledger = await start(smsc)
+        pool, ledger = await start(smsc, timers=QUICK._replace(session_init_ms=300))
         ledger.send(3)
         assert len(ledger.waiting) == 3
         await until(lambda: len(ledger.answers) == 3)
@@ -174,7 +200,7 @@ def test_a_bind_answered_with_another_number(run: Run) -> None:
             else link.accept(got)
         )
         await smsc.start()
-        pool, _ = await start(smsc)
+        pool, _ = await start(smsc, timers=QUICK._replace(session_init_ms=300))
         await until(lambda: len(smsc.bound) == 1 and len(smsc.links) == 2)
         assert pool.snapshot().counters["unknown"] == 1
         await pool.close()
@@ -183,7 +209,7 @@ def test_a_bind_answered_with_another_number(run: Run) -> None:
     run(main())
 
 
-def test_flapping(run: Run) -> None:
+def test_flapping(run: Run, processors: int) -> None:
     """F42: bound and closed at once, again and again: the backoff climbs, nothing is submitted, one alarm."""
 
     async def main() -> None:
@@ -223,7 +249,6 @@ def test_slow_start_begins_with_one(run: Run) -> None:
         slow = FAST._replace(quiet_ms=20, ramp_ms=20)
         timers = QUICK._replace(response_ms=5000)
         pool, ledger = await pool_of(smsc, backoff=slow, window=50, timers=timers)
-        assert pool.room == 0
         ledger.send(100)
         await until(lambda: len(held) == 1)
         await asyncio.sleep(0.1)
@@ -276,7 +301,7 @@ def test_transmitter_and_receiver(run: Run) -> None:
     run(main())
 
 
-def test_a_changed_password_rebinds_one_by_one(run: Run) -> None:
+def test_a_changed_password_rebinds_one_by_one(run: Run, processors: int) -> None:
     """F98: while traffic flows, never more than one bind is missing; nothing is unknown, nothing doubled."""
 
     async def main() -> None:
@@ -345,139 +370,6 @@ def test_fewer_and_more_binds(run: Run) -> None:
         await until(lambda: {state.generation for state in pool.snapshot().binds} == {2})
         assert len(pool.snapshot().binds) == 2
         assert ledger.alarms == []
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-# ---- TLS ----
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Make an authority and certificates: a good one, an expired one, one of another name, a client's."""
-    trustme = pytest.importorskip("trustme")
-
-    folder = tmp_path_factory.mktemp("tls")
-    authority, other = trustme.CA(), trustme.CA()
-    past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)
-    made = {
-        "good": authority.issue_cert("127.0.0.1"),
-        "expired": authority.issue_cert("127.0.0.1", not_after=past),
-        "other": authority.issue_cert("smsc.example"),
-        "untrusted": other.issue_cert("127.0.0.1"),
-        "client": authority.issue_cert("bank.example"),
-    }
-    paths = {"ca": folder / "ca.pem"}
-    authority.cert_pem.write_to_path(paths["ca"])
-    for name, certificate in made.items():
-        paths[name] = folder / f"{name}.pem"
-        certificate.private_key_and_cert_chain_pem.write_to_path(paths[name])
-    return paths
-
-
-def server_context(certificates: dict[str, Path], name: str) -> ssl.SSLContext:
-    """Return the SMSC's side of TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates[name])
-    return context
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("expired", "tls_expired"), ("untrusted", "tls_untrusted"), ("other", "tls_wrong_name")],
-)
-def test_a_bad_certificate(run: Run, certificates: dict[str, Path], name: str, reason: str) -> None:
-    """F45: refused with its reason in the alarm; never a bind, least of all in plain text."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start(server_context(certificates, name))
-        pool, ledger = await start(smsc, tls=Tls(ca_file=str(certificates["ca"])))
-        await until(lambda: ledger.rang == [Alarm.TLS])
-        assert ledger.alarms[0][1].startswith(reason)
-        await until(lambda: pool.snapshot().closed_by.get(reason, 0) >= 2)
-        assert all(not link.got and not link.raw for link in smsc.links)
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-def test_a_good_certificate(run: Run, certificates: dict[str, Path]) -> None:
-    """F45: verified, with a certificate of ours; messages go as they do without TLS."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        context = server_context(certificates, "good")
-        context.load_verify_locations(certificates["ca"])
-        context.verify_mode = ssl.CERT_REQUIRED
-        await smsc.start(context)
-        tls = Tls(ca_file=str(certificates["ca"]), certificate_file=str(certificates["client"]))
-        pool, ledger = await pool_of(smsc, transceivers=2, tls=tls)
-        ledger.send(500)
-        await until(lambda: len(ledger.answers) == 500)
-        await pool.close()
-        assert smsc.unbinds == 2
-        await smsc.stop()
-
-    run(main())
-
-
-def test_another_name_can_be_expected_by_name(run: Run, certificates: dict[str, Path]) -> None:
-    """F45: a carrier behind a tunnel: server_hostname says whose certificate it is."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start(server_context(certificates, "other"))
-        tls = Tls(ca_file=str(certificates["ca"]), server_hostname="smsc.example")
-        pool, ledger = await pool_of(smsc, tls=tls)
-        assert ledger.alarms == []
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-def test_a_handshake_that_stalls_or_is_not_one(run: Run, certificates: dict[str, Path]) -> None:
-    """F45, F56: a peer without TLS ends in the time of a connect, and is never spoken to in plain text."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start()
-        pool, ledger = await start(smsc, tls=Tls(ca_file=str(certificates["ca"])), connect_timeout_ms=200)
-        await until(lambda: pool.snapshot().closed_by.get("tls_handshake_timeout", 0) >= 1)
-        smsc.on_connect = lambda link: link.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await until(lambda: pool.snapshot().closed_by.get("tls_failed", 0) >= 1)
-        assert ledger.rang == [Alarm.TLS]
-        assert smsc.bound == []
-        await pool.close()
-        await smsc.stop()
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"ca_file": "/no/such/file"}, "tls.ca_file: there is no file"),
-        ({"certificate_file": "/no/such/file"}, "tls.certificate_file"),
-        ({"ca_file": __file__}, "tls.ca_file: no certificates"),
-        ({"certificate_file": __file__}, "not a certificate with its key"),
-    ],
-)
-def test_files_that_are_missing_or_wrong(run: Run, options: dict[str, Any], complaint: str) -> None:
-    """F98: a ConfigError before anything is dialled; a running pool keeps what it has."""
-
-    async def main() -> None:
-        smsc = Smsc()
-        await smsc.start()
-        pool, _ = await pool_of(smsc)
-        with pytest.raises(ConfigError, match=complaint):
-            await pool.reconfigure(account(smsc, tls=Tls(**options)))
-        assert pool.generation == 1
-        assert pool.account.tls is None
         await pool.close()
         await smsc.stop()
 

@@ -29,7 +29,6 @@ from .scripted import (
 )
 
 pytestmark = pytest.mark.timeout(60)
-PATIENT = QUICK._replace(response_ms=5000)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -55,7 +54,7 @@ def test_answers_in_any_order(run: Run, processors: int, seed: int) -> None:
 
         smsc.on_submit = shuffle
         await smsc.start()
-        pool, ledger = await pool_of(smsc, window=30, timers=PATIENT)
+        pool, ledger = await pool_of(smsc, window=30)
         tokens = ledger.send(2000)
         await until(lambda: len(ledger.answers) == 2000)
         assert all(ledger.answers[token] == (0, b"m" + token) for token in tokens)
@@ -66,7 +65,7 @@ def test_answers_in_any_order(run: Run, processors: int, seed: int) -> None:
     run(main())
 
 
-def test_duplicates_strangers_and_wrong_types(run: Run) -> None:
+def test_duplicates_strangers_and_wrong_types(run: Run, processors: int) -> None:
     """F49, F50, F51: counted, and nothing else: the bind is kept, each message answered once."""
 
     async def main() -> None:
@@ -95,7 +94,7 @@ def test_duplicates_strangers_and_wrong_types(run: Run) -> None:
     run(main())
 
 
-def test_a_nack_with_our_number(run: Run) -> None:
+def test_a_nack_with_our_number(run: Run, processors: int) -> None:
     """F52: that submit fails with its status, the others go on, the bind is kept."""
 
     async def main() -> None:
@@ -188,7 +187,7 @@ def test_lengths_that_lie_inside_the_range(run: Run, error: int) -> None:
 
         smsc.on_submit = lie
         await smsc.start()
-        pool, ledger = await pool_of(smsc, timers=PATIENT)
+        pool, ledger = await pool_of(smsc)
         tokens = ledger.send(10)
         await until(lambda: smsc.links[0].lost)
         await until(lambda: len(ledger.answers) + len(ledger.unanswered) == 10)
@@ -361,7 +360,7 @@ def test_one_stuck_bind_does_not_open_the_circuit(run: Run) -> None:
     run(main())
 
 
-def test_a_late_answer(run: Run) -> None:
+def test_a_late_answer(run: Run, processors: int) -> None:
     """F32: after its time, an answer is reported as late, with its id; the bind is kept if others came."""
 
     async def main() -> None:

@@ -6,6 +6,8 @@ import os
 import pty
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,6 +68,25 @@ def test_flags_and_the_ledger_file(number: int, tmp_path: Path) -> None:
     plain = json.loads(ledger.read_bytes())
     assert plain["tokens"]["t1"]["copies"][0]["statuses"] == [0x58]
     assert plain["seed"] == 4
+
+
+def test_tls_flags(certificates: dict[str, Path]) -> None:
+    """--tls-certificate and its companions: who shows a good certificate may bind, nobody else."""
+    flags = ["--tls-certificate", str(certificates["good"]), "--tls-client-ca", str(certificates["ca"])]
+    with running(*flags) as (_, port):
+        context = ssl.create_default_context(cafile=str(certificates["ca"]))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # refuses before our handshake is done
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port)) as sock:
+            context.wrap_socket(sock, server_hostname="127.0.0.1")
+        context.load_cert_chain(certificates["client"])
+        with (
+            socket.create_connection(("127.0.0.1", port)) as sock,
+            context.wrap_socket(sock, server_hostname="127.0.0.1") as secure,
+        ):
+            secure.sendall(bytes.fromhex("00000010 00000015 00000000 00000007"))
+            assert secure.recv(16) == bytes.fromhex("00000010 80000015 00000000 00000007")
+    assert fails("--tls-certificate", "/no/such.pem")[0] == 78
+    assert "tls: " in fails("--tls-handshake", "stall")[1]
 
 
 def test_a_file(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,33 @@ def test_state_and_ledger() -> None:
             _, ledger = await ask(smsc, "GET", "/ledger")
             assert (ledger["tokens"], ledger["accounts"]["bank"]["submits"]) == ({}, 0)
             assert (await ask(smsc, "GET", "/schema"))[1]["$ref"] == "#/$defs/Settings"
+
+    run(scenario())
+
+
+def test_tls_is_changed_for_connections_to_come(certificates: dict[str, Path]) -> None:
+    """PATCH /tls turns it on, changes it, turns it off; a wrong file changes nothing."""
+
+    async def scenario() -> None:
+        async with simulator() as smsc, Esme(smsc.port) as plain:
+            await plain.bind()
+            good = {"certificate": str(certificates["good"])}
+            assert (await ask(smsc, "PATCH", "/tls", good))[1]["handshake"] == "complete"
+            context = ssl.create_default_context(cafile=str(certificates["ca"]))
+            _, writer = await asyncio.open_connection("127.0.0.1", smsc.port, ssl=context)
+            writer.close()
+            status, answer = await ask(smsc, "PATCH", "/tls", {"certificate": "/no/such.pem"})
+            assert (status, answer["error"]) == (400, "tls.certificate: there is no file /no/such.pem")
+            assert (await ask(smsc, "PATCH", "/tls", {"handshake": "stall"}))[1]["handshake"] == "stall"
+            _, state = await ask(smsc, "GET", "/state")
+            assert state["tls"]["certificate"] == good["certificate"]
+            octets = b"PATCH /tls HTTP/1.1\r\nContent-Length: 4\r\n\r\nnull"
+            assert smsc.control is not None
+            assert await raw(smsc.control.port, octets) == (200, None)
+            async with Esme(smsc.port) as esme:
+                assert (await esme.bind()).status == 0
+            plain.submit(b"still here")
+            assert (await plain.read()).status == 0
 
     run(scenario())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.__main__ import main
-from dispatcher.cli import demo
+from dispatcher.cli import demo_texts
 
 ROOT = Path(__file__).parents[2]
 
@@ -196,9 +196,9 @@ def test_the_demo_shows_texts_and_a_rate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every text is explained down to its characters, and the batch forms report a rate."""
-    monkeypatch.setattr(demo, "MANY", 2000)
-    assert demo.main() == 0
+    monkeypatch.setattr(demo_texts, "MANY", 20_000)
+    demo_texts.show()
     out = capsys.readouterr().out
-    assert out.count("each character costs") == len(demo.TEXTS)
-    assert "€=2" in out
-    assert "2,000 one-time codes counted" in out
+    assert out.count("each character costs") == len(demo_texts.TEXTS)
+    assert "🎉=2" in out
+    assert "20,000 such codes made into segments" in out

@@ -47,7 +47,12 @@ def test_what_is_wrong_is_named(options: dict[str, Any], complaint: str) -> None
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [({"key_file": "k"}, "tls.key_file"), ({"verify": False, "ca_file": "c"}, "tls.ca_file")],
+    [
+        ({"key_file": "k"}, "tls.key_file"),
+        ({"verify": False, "ca_file": "c"}, "tls.ca_file"),
+        ({"server_hostname": ""}, "tls.server_hostname"),
+        ({"server_hostname": ".smsc.example"}, "tls.server_hostname"),
+    ],
 )
 def test_contradictions_of_tls_are_named(options: dict[str, Any], complaint: str) -> None:
     """A key without a certificate, an authority that nobody asks: one of the two is a mistake."""

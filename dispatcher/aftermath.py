@@ -1,0 +1,400 @@
+"""What becomes of a segment that was not simply accepted, and of everything that waits for time.
+
+The path forks here: refused, unanswered and expired segments are judged by one table (carrier.retry) and go
+back to the head of their queue, into the schedule, to another carrier, or to their end. Four times a second
+`tick` looks after what no event announces: retries that fall due, deadlines, receipts that never came,
+carriers that are down.
+
+Law 6: all segments of a message go to one carrier. So a long message changes its carrier only as a whole,
+when none of its segments was accepted (`_regroup`); else its refused segments are tried again where the
+others went.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dispatcher._ext.book import Submission
+from dispatcher._ext.session import Incoming
+from dispatcher.carrier.lane import Lane
+from dispatcher.carrier.queue import ClassQueue
+from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
+from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
+from dispatcher.config import Config
+from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
+from dispatcher.receipts import settle_odd
+from dispatcher.routing.health import PROBES, Health
+from dispatcher.smpp.pool import Alarm
+from dispatcher.smpp.status import Disposition
+
+if TYPE_CHECKING:
+    from dispatcher.pipeline import Pipeline
+
+TICK_S: Final = 0.25
+"""How late a deadline or a retry may be noticed: a quarter of the second that is promised."""
+DUE_MOST: Final = 2_000
+"""Scheduled messages taken up in one tick: one read of the journal, some milliseconds of work."""
+MOVE_MOST: Final = 2_000
+"""Segments moved from a carrier that is down to others, in one tick."""
+EXPIRE_MOST: Final = 5_000
+"""Segments whose receipt never came, ended in one tick and carrier: 20,000 a second."""
+OUTAGE_MS: Final = 24 * 3_600_000
+"""A carrier that is down cannot send its receipts: so much longer they are waited for."""
+PARKED_MS: Final = 24 * 3_600_000
+"""A receipt that matches nothing is kept for a day: what comes early comes within a minute."""
+REGROUP_MS: Final = 5_000
+"""How long refused segments of a long message wait for the verdict on their siblings."""
+HOLD: Final = ATTEMPTS_MAX
+"""As attempts of a scheduled segment: not to be sent again, only to be ended."""
+
+log = logging.getLogger("dispatcher.pipeline")
+
+
+@dataclass(slots=True)
+class Group:
+    """The refused segments of one long message."""
+
+    since_ms: int
+    lane: Lane
+    segments: dict[int, Submission] = field(default_factory=dict)
+
+
+class Aftermath:
+    """Judges and waits. `chance` returns 0 to below 1."""
+
+    def __init__(
+        self, pipeline: "Pipeline", config: Config, health: Health, chance: Callable[[], float]
+    ) -> None:
+        self.schedule = Schedule()
+        self.health = health
+        self._pipeline = pipeline
+        self._book = pipeline.book
+        self._config = config
+        self._chance = chance
+        self._troubles: dict[tuple[int, int], Trouble] = {}
+        self._groups: dict[int, Group] = {}
+        self._taking_up = False
+
+    # ---- refused, unanswered ----
+
+    def refused(
+        self, lane: Lane, refused: Iterable[tuple[Submission, int, bytes | None]], now_ms: int
+    ) -> None:
+        """Judge refusals by the carrier's status table."""
+        profile = self._pipeline.profiles[lane.number]
+        again: list[Submission] = []
+        for submission, command_status, _ in refused:
+            disposition = profile.disposition(command_status)
+            self.health[lane.number].answered(disposition, lane.latency_ms, now_ms)
+            decision = self._judge(lane, submission, disposition, command_status, now_ms)
+            if decision.action is Action.NOW:
+                again.append(submission)
+            else:
+                self._do(lane, submission, decision, now_ms)
+        health = self.health[lane.number]
+        if health.broken and not health.fit(True, now_ms):
+            lane.pause(True)  # not at the next tick: thousands would go until then
+        if again:
+            self._pipeline.put_back(lane, again)
+
+    def unanswered(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
+        """Law 3, by the policy of each class."""
+        self._doubted(lane, self._book.unanswered(batch, lane.number, now_ms), now_ms)
+
+    def _doubted(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
+        again: list[Submission] = []
+        for submission in batch:
+            decision = self._judge(lane, submission, Cause.UNANSWERED, 0, now_ms)
+            if decision.action is Action.NOW:
+                again.append(submission)
+            else:
+                self._do(lane, submission, decision, now_ms)
+        self._pipeline.put_back(lane, again)
+
+    def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]], now_ms: int) -> None:
+        """Note which the carrier took after all; what waits to be sent again finds out at its claim."""
+        for submission, command_status, message_id in late:
+            self._book.late(submission, command_status, message_id or b"", lane.number, now_ms)
+        self._pipeline.flush_soon()
+
+    def expired(self, batch: list[Submission], now_ms: int) -> None:
+        """End what was not sent in time."""
+        for submission in batch:
+            self._book.fail(submission, Outcome.EXPIRED, Reason.DEADLINE, now_ms)
+        self._pipeline.flush_soon()
+
+    def _judge(
+        self, lane: Lane, submission: Submission, cause: Disposition | Cause, command_status: int, now_ms: int
+    ) -> Decision:
+        trouble: Trouble = submission.trouble or Trouble(lane.number)
+        submission.trouble = trouble
+        kind = (cause, command_status, lane.number)
+        trouble.here = trouble.here + 1 if trouble.cause == kind else 1
+        trouble.cause = kind
+        trouble.carrier = lane.number
+        trouble.tried.add(lane.number)
+        trouble.unanswered += cause is Cause.UNANSWERED
+        message: Message = submission.message
+        left = sum(each not in trouble.tried and each in self._pipeline.lanes for each in message.carriers)
+        situation = Situation(
+            attempts=submission.attempts,
+            here=trouble.here,
+            carriers_tried=len(trouble.tried),
+            carriers_left=left,
+            unanswered=trouble.unanswered,
+            left_ms=submission.deadline_ms - now_ms,
+        )
+        policy = self._config.classes[submission.traffic_class]
+        decision = decide(cause, policy, situation, command_status=command_status, random=self._chance())
+        if not decision.counts and submission.attempts:
+            submission.attempts -= 1
+        if decision.pause_carrier:
+            self.health[lane.number].pause(now_ms)
+            log.error(
+                "carrier paused: a refusal that needs its configuration changed",
+                extra={"carrier": lane.name, "command_status": command_status, "n": submission.n},
+            )
+        if decision.dead_letter:
+            log.error(
+                "a carrier says our PDU is wrong; the message is given up and kept",
+                extra={"carrier": lane.name, "command_status": command_status, "n": submission.n},
+            )
+        return decision
+
+    def _do(self, lane: Lane, submission: Submission, decision: Decision, now_ms: int) -> None:
+        if decision.action is Action.LATER:
+            self._later(submission, now_ms + decision.delay_ms, now_ms)
+        elif decision.action is Action.OTHER:
+            self._elsewhere(lane, submission, now_ms)
+        elif decision.action is Action.HOLD:
+            due_ms = now_ms + self._config.carriers[lane.name].receipt_timer_ms
+            self.schedule.add(due_ms, submission.n, submission.segment, HOLD)
+        elif decision.outcome is not None and decision.reason is not None:
+            self._book.fail(submission, decision.outcome, decision.reason, now_ms)
+        self._pipeline.flush_soon()
+
+    def _later(self, submission: Submission, due_ms: int, now_ms: int) -> None:
+        if not self._book.retry(submission, due_ms, now_ms):
+            return
+        if submission.trouble is not None and len(self._troubles) < self._config.limits.schedule_max:
+            self._troubles[submission.n, submission.segment] = submission.trouble
+        self.schedule.add(due_ms, submission.n, submission.segment, submission.attempts)
+
+    def _elsewhere(self, lane: Lane, submission: Submission, now_ms: int) -> None:
+        """Send a message by another carrier; a long one when all of its segments are refused."""
+        if submission.segments == 1:
+            self._move(lane, [submission], now_ms)
+            return
+        group = self._groups.setdefault(submission.n, Group(now_ms, lane))
+        group.segments[submission.segment] = submission
+        if len(group.segments) == submission.segments:
+            del self._groups[submission.n]
+            self._move(lane, [group.segments[segment] for segment in sorted(group.segments)], now_ms)
+
+    def _move(self, lane: Lane, segments: list[Submission], now_ms: int) -> None:
+        """Bring a whole message to the next carrier that can send it."""
+        first = segments[0]
+        tried: set[int] = {lane.number} | (first.trouble.tried if first.trouble is not None else set())
+        message: Message = first.message
+        others = [each for each in message.carriers if each not in tried and each in self._pipeline.lanes]
+        urgent = first.traffic_class <= TrafficClass.TRANSACTIONAL
+        while others:
+            number = self.health.pick(others, now_ms, urgent) or others[0]
+            others.remove(number)
+            if self._reroute(segments, number, now_ms):
+                return
+        for submission in segments:
+            self._book.fail(submission, Outcome.UNDELIVERED, Reason.REFUSED, now_ms)
+
+    def _reroute(self, segments: list[Submission], number: int, now_ms: int) -> bool:
+        """Give a whole message to a carrier; False: it can't be sent there in as many segments."""
+        first = segments[0]
+        frames = self._pipeline.profiles[number].frames(first.message, now_ms)
+        if len(frames) != first.segments:
+            return False
+        self._book.reroute(first, number, now_ms)
+        moved = []
+        for submission, frame in zip(segments, frames, strict=True):
+            copy = Submission(
+                submission.message, submission.n, submission.segment, submission.segments,
+                submission.traffic_class, submission.deadline_ms, frame, number,
+            )  # fmt: skip
+            copy.attempts, copy.trouble = submission.attempts, submission.trouble
+            moved.append(copy)
+        lane = self._pipeline.lanes[number]
+        lane.queues[first.traffic_class].waiting.extend(moved)
+        lane.look()
+        return True
+
+    # ---- time ----
+
+    def wait(self, messages: list[Message]) -> None:
+        """Take messages that are not to be sent yet."""
+        for message in messages:
+            self.schedule.add(message.send_after_ms, message.n)
+
+    def tick(self) -> None:
+        """Look after all that no event announces. Call it every TICK_S."""
+        now_ms = self._pipeline.now_ms()
+        for lane in self._pipeline.lanes.values():
+            self._look_after(lane, now_ms)
+        self._pipeline.admission.reorder = self._reorder if now_ms < self.health.fit_from_ms else None
+        self._book.orphan(now_ms - PARKED_MS, now_ms, EXPIRE_MOST)
+        for n, group in list(self._groups.items()):
+            if group.since_ms < now_ms - REGROUP_MS:
+                del self._groups[n]
+                for submission in group.segments.values():
+                    self._later(submission, now_ms, now_ms)
+        if not self._taking_up and 0 <= self.schedule.next_ms <= now_ms:
+            self._taking_up = True
+            self._pipeline.spawn(self._take_up(self.schedule.pop(now_ms, DUE_MOST)))
+        self._pipeline.flush_soon()
+
+    def resume(self, due: Due, carrier: int, due_ms: int) -> None:
+        """After a restart: go on with what was refused, unsent or waiting."""
+        self._troubles[due.n, due.segment] = Trouble(carrier)
+        self.schedule.add(due_ms, due.n, due.segment, due.attempts)
+
+    def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int, is_noted: bool) -> None:
+        """After a restart: judge what may have been written as what was not answered, which may be noted."""
+        lane = self._pipeline.lanes.get(carrier)
+        if message is None or lane is None:
+            reason = Reason.OUR_BUG if message is None else Reason.NO_CARRIER
+            self._book.finish(due.n, Outcome.UNKNOWN, reason, carrier, now_ms)
+            return
+        submissions = self._pipeline.submissions(carrier, message, now_ms)
+        mine = [each for each in submissions if each.segment == due.segment]
+        for submission in mine:
+            submission.attempts = due.attempts
+        if not mine:  # the carrier's profile has changed: it would be another segment
+            self._book.finish(due.n, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
+        elif is_noted:
+            self._doubted(lane, mine, now_ms)
+        else:
+            self.unanswered(lane, mine, now_ms)
+
+    def _look_after(self, lane: Lane, now_ms: int) -> None:
+        health = self.health[lane.number]
+        health.bound(lane.is_bound, now_ms)
+        health.waiting(lane.oldest_ms)
+        lane.sweep(now_ms)
+        timer_ms = self._config.carriers[lane.name].receipt_timer_ms
+        for queue in lane.queues:
+            if queue.is_behind:
+                self._pipeline.backlog.expire(queue, now_ms)
+        fit = health.fit(True, now_ms)
+        patience_ms = 0 if fit else OUTAGE_MS
+        self._book.expire(lane.number, now_ms - timer_ms - patience_ms, now_ms, EXPIRE_MOST)
+        is_full = self._book.outstanding >= self._config.limits.outstanding_max
+        lane.pause(self._pipeline.is_closing or is_full or (health.broken and not fit))
+        lane.probes = PROBES if health.broken else 0
+        if not fit:
+            lane.give_back()
+            self._evacuate(lane, lane.queues, now_ms)
+        elif health.slow:
+            self._evacuate(lane, lane.queues[: TrafficClass.TRANSACTIONAL + 1], now_ms)
+
+    def _reorder(self, carriers: Sequence[int], traffic_class: int, now_ms: int) -> tuple[int, ...]:
+        return self.health.order(carriers, now_ms, traffic_class <= TrafficClass.TRANSACTIONAL)
+
+    def _evacuate(self, lane: Lane, queues: Sequence[ClassQueue], now_ms: int) -> None:
+        """Bring what waits for a carrier that is down, paused or slow to others, whole messages in order."""
+        for queue in queues:
+            batch: list[Submission] = []
+            kept: list[Submission] = []
+            queue.take_into(batch, MOVE_MOST, now_ms)
+            for segments in _messages(batch):
+                number = self._other(lane, segments[0], now_ms)
+                if (
+                    number is None
+                    or len(segments) < segments[0].segments
+                    or not self._reroute(segments, number, now_ms)
+                ):
+                    kept += segments
+            queue.waiting.push_front(kept)
+
+    def _other(self, lane: Lane, submission: Submission, now_ms: int) -> int | None:
+        message: Message = submission.message
+        others = [each for each in message.carriers if each != lane.number and each in self._pipeline.lanes]
+        if self.health[lane.number].slow and lane.is_bound:
+            others = [each for each in others if not self.health[each].slow]
+        return self.health.pick(others, now_ms, submission.traffic_class <= TrafficClass.TRANSACTIONAL)
+
+    async def _take_up(self, due: list[Due]) -> None:
+        """Read what has fallen due from the journal, and put it where it belongs."""
+        try:
+            found = await self._pipeline.journal.find([each.n for each in due])
+        finally:
+            self._taking_up = False
+        now_ms = self._pipeline.now_ms()
+        for each in due:
+            if (message := found.get(each.n)) is not None:
+                self._take_up_one(message, each, now_ms)
+            elif not self._book.is_finished(each.n):
+                log.error("a message that waited is not readable in the journal", extra={"n": each.n})
+                self._book.finish(each.n, Outcome.UNKNOWN, Reason.OUR_BUG, 0, now_ms)
+        self._pipeline.flush_soon()
+
+    def _take_up_one(self, message: Message, due: Due, now_ms: int) -> None:
+        trouble = self._troubles.pop((due.n, due.segment), None)
+        if self._book.is_finished(message.n):
+            return
+        if trouble is not None and (trouble.carrier in self._pipeline.lanes) and message.segments > 1:
+            number = trouble.carrier
+        else:
+            urgent = message.traffic_class <= TrafficClass.TRANSACTIONAL
+            tried = trouble.carrier if trouble is not None else 0  # there again, if that is fit
+            configured = [each for each in message.carriers if each in self._pipeline.lanes]
+            configured.sort(key=lambda each: each != tried)
+            configured = configured or list(self._pipeline.admission.route_of(message))
+            if not configured:
+                self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
+                return
+            number = self.health.pick(configured, now_ms, urgent) or configured[0]
+        submissions = self._pipeline.submissions(number, message, now_ms)
+        if due.segment == WHOLE:
+            if submissions and due.attempts == 0:
+                self._book.reroute(submissions[0], number, now_ms)  # from now on it is no longer scheduled
+        else:
+            submissions = [each for each in submissions if each.segment == due.segment]
+        if not submissions:
+            self._book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
+        elif due.attempts == HOLD:
+            self._book.fail(submissions[0], Outcome.UNKNOWN, Reason.UNANSWERED, now_ms)
+        else:
+            for submission in submissions:
+                submission.attempts, submission.trouble = due.attempts, trouble
+            lane = self._pipeline.lanes[number]
+            lane.queues[message.traffic_class].waiting.extend(submissions)
+            lane.look()
+
+    # ---- what carriers send beside answers and plain receipts ----
+
+    def odd(self, lane: Lane, odd: list[Incoming], now_ms: int) -> list[Incoming]:
+        """Settle receipts in unusual words; return what is to be kept: messages of subscribers."""
+        dialect = self._pipeline.profiles[lane.number].dialect
+        found = settle_odd(self._book, dialect, lane.number, odd, now_ms)
+        if found.unreadable:
+            log.warning("%d unreadable receipts kept", found.unreadable, extra={"carrier": lane.name})
+        for word in found.unmapped:
+            log.warning("a receipt in unknown words", extra={"carrier": lane.name, "stat": word})
+        return found.messages
+
+    def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
+        """Tell the operator."""
+        if detail is None:
+            log.info("over: %s", kind.value, extra={"carrier": lane.name, "alarm": kind.value})
+        else:
+            log.error("%s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})
+
+
+def _messages(batch: list[Submission]) -> list[list[Submission]]:
+    """Divide segments into messages."""
+    found: list[list[Submission]] = []
+    for submission in batch:
+        if found and found[-1][0].n == submission.n:
+            found[-1].append(submission)
+        else:
+            found.append([submission])
+    return found

@@ -1,0 +1,386 @@
+"""The dispatcher as a whole: what is started in which order, and stopped in reverse.
+
+Only this file knows all rooms.
+
+::
+
+    async with Dispatcher(config) as dispatcher:
+        request = SendRequest(to="+491701234567", text="Your code is 4711", sender="Bank")
+        verdicts = await dispatcher.send([request])
+"""
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from dispatcher import receipts, recovery
+from dispatcher._ext.book import Book
+from dispatcher._ext.events import EventBuffer, read_events
+from dispatcher.accounts import account_of
+from dispatcher.admission import Admission, number_of
+from dispatcher.aftermath import TICK_S, Aftermath
+from dispatcher.carrier.lane import Lane
+from dispatcher.carrier.profile import load
+from dispatcher.carrier.queue import ClassQueue
+from dispatcher.config import DAY_MS, Config
+from dispatcher.errors import ConfigError, OverloadedError
+from dispatcher.model import Accepted, Event, Refused, SendRequest, TrafficClass
+from dispatcher.pipeline import Pipeline
+from dispatcher.routing.health import Health
+from dispatcher.routing.numbers import normaliser
+from dispatcher.routing.plan import Complaint, NumberingPlan
+from dispatcher.routing.plan import parse as plan_lines
+from dispatcher.routing.ported import PortedNumbers, parse_ported
+from dispatcher.routing.rules import Router
+from dispatcher.store.journal import Journal
+from dispatcher.store.projection import Projection, Status
+from dispatcher.store.retention import forget_texts, trim
+
+log = logging.getLogger("dispatcher.app")
+
+SNAPSHOT_S: Final = 60.0
+"""Between snapshots: a restart replays the events of about a minute."""
+PARKED_MAX: Final = 200_000
+"""Receipts without a message that are kept: a carrier's backlog of a bad night."""
+SETTLED_MAX: Final = 1_000_000
+"""Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
+SLICE: Final = 1_000
+"""Requests admitted in one turn of the loop: a millisecond or two."""
+PROJECT_ROWS: Final = 16
+"""Of the journal, folded into the projection at a time: some milliseconds."""
+RETAIN_S: Final = 600.0
+"""Between two looks for what is kept no longer: days are not counted by the second."""
+HISTORY_OCTETS: Final = 1 << 20
+"""Of events in one read."""
+
+_T = TypeVar("_T")
+Cursor = tuple[int, int]
+"""A place in the history: the row, and how many of its events were seen."""
+
+
+class Dispatcher:
+    """A dispatcher in this process: one event loop, one store. Use it as a context manager.
+
+    `folder` is where relative file names of the configuration start. ConfigError: it cannot work as
+    configured. StoreError: the store is in use, of a newer version, or damaged beyond reading.
+    """
+
+    def __init__(
+        self, config: Config, *, folder: Path | None = None, now_ms: Callable[[], int] | None = None
+    ) -> None:
+        self.config = config
+        self.failure: BaseException | None = None
+        """Why it stopped by itself: its store failed. Nothing is accepted or sent any more: leave."""
+        self.journal: Journal
+        self.pipeline: Pipeline
+        self._folder = folder or Path()
+        self._now_ms = now_ms or wall_ms
+        self.projection: Projection
+        self._projector: ThreadPoolExecutor
+        self._is_open = False
+        self._failed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._corrupt: list[tuple[int, int, int, int]] = []
+
+    def __repr__(self) -> str:
+        state = "failed" if self.failure else "running" if self._is_open else "closed"
+        if not hasattr(self, "pipeline"):
+            return "<Dispatcher, never opened>"
+        return f"<Dispatcher {state}: {self.pipeline.book!r}, {list(self.pipeline.lanes.values())!r}>"
+
+    async def __aenter__(self) -> "Dispatcher":
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise RuntimeError("the dispatcher is not open: use it within `async with`, or after `open()`")
+
+    # ---- what a program does ----
+
+    async def send(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
+        """Accept messages; return a verdict for each, in order. What is accepted is on disk by then.
+
+        Many are taken in slices, between which the loop is free (law 12).
+        """
+        self._check_open()
+        if len(requests) <= SLICE:
+            return await self.pipeline.accept(requests)
+        slices: list[asyncio.Task[list[Accepted | Refused]]] = []
+        most = self.config.limits.batch_max
+        for start in range(0, min(len(requests), most), SLICE):
+            some = requests[start : min(start + SLICE, most)]
+            slices.append(asyncio.get_running_loop().create_task(self.pipeline.accept(some)))
+            await asyncio.sleep(0)
+        taken = [verdict for verdicts in await asyncio.gather(*slices) for verdict in verdicts]
+        return taken + self.pipeline.admission.too_many(requests[most:])
+
+    async def cancel(self, message_id: str) -> bool:
+        """Take back a message that still waits. True: it ends as cancelled; False: too late, or unknown.
+
+        ValueError: no UUID.
+        """
+        self._check_open()
+        return await self.pipeline.cancel(UUID(message_id).bytes)
+
+    async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
+        """Yield every event after a cursor, with its own, in order; then new ones, until it is closed."""
+        self._check_open()
+        while self._is_open:
+            async for cursor, event in self.history(after):
+                after = cursor
+                yield cursor, event
+            await self.journal.wait_for_events(max(after[0], self._seen_seq))
+
+    async def history(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
+        """Yield the events after a cursor that are durable now, in order, each with its own cursor."""
+        self._check_open()
+        seq, seen = after
+        self._seen_seq = self.journal.last_seq
+        rows = await self.journal.events(seq - 1, HISTORY_OCTETS)
+        while rows:
+            for row in rows:
+                skip = seen if row.seq == seq else 0
+                for index, event in enumerate(read_events(row.body, Event), 1):
+                    if index > skip:
+                        yield (row.seq, index), event
+            rows = await self.journal.events(rows[-1].seq, HISTORY_OCTETS)
+
+    async def status(self, message_id: str) -> Status | None:
+        """Return what is known of a message, its events included; None: nothing. ValueError: no UUID."""
+        self._check_open()
+        octets = UUID(message_id).bytes
+        found = await self._ask(self.projection.lookup, number_of(octets))
+        return found if found is not None and found.message_id == octets else None
+
+    async def find(
+        self,
+        *,
+        client_ref: str | None = None,
+        to: str | None = None,
+        most: int = 100,
+        before_n: int = 1 << 62,
+    ) -> list[Status]:
+        """Return messages by the sender's name for them or by number (digits of E.164), newest first."""
+        self._check_open()
+        if client_ref is not None:
+            return await self._ask(self.projection.by_client_ref, client_ref, most, before_n)
+        if to is None or not to.isdecimal():
+            raise ValueError("give a client_ref, or to: the digits of a number")
+        return await self._ask(self.projection.by_number, to, most, before_n)
+
+    async def _recall(self, key_hashes: list[int]) -> dict[int, tuple[int, int]]:
+        return await self._ask(self.projection.by_key_hash, key_hashes)
+
+    async def _finished(self, numbers: list[int]) -> set[int]:
+        return await self._ask(self.projection.finished, numbers)
+
+    async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._projector, call, *arguments)
+
+    async def committed(self) -> None:
+        """Wait until all that has happened so far is on disk."""
+        await self.pipeline.committed()
+
+    async def wait_failed(self) -> BaseException:
+        """Wait until it stops by itself; return why."""
+        await self._failed.wait()
+        assert self.failure is not None
+        return self.failure
+
+    # ---- start and stop ----
+
+    async def open(self) -> None:
+        """Open the store, recover, begin to connect. When this returns, messages are accepted.
+
+        RuntimeError: it is open.
+        """
+        if self._is_open:
+            raise RuntimeError("the dispatcher is open already")
+        loop = asyncio.get_running_loop()
+        self.journal = await loop.run_in_executor(
+            None,
+            partial(
+                Journal.open, Path(self.config.store), clock_ms=self._now_ms, on_corrupt=self._on_corrupt
+            ),
+        )
+        self._projector = ThreadPoolExecutor(1, "projection")
+        try:
+            self._build(loop)
+            await loop.run_in_executor(None, recovery.restore, self.journal, self.pipeline)
+            self.projection = await self._ask(Projection, Path(self.config.store), self._on_corrupt)
+            self.journal.start(loop, on_failure=self._on_failure)
+            await recovery.take_up(self.pipeline)
+            for lane in self.pipeline.lanes.values():
+                await lane.pool.start()
+                lane.look()
+        except BaseException:
+            if hasattr(self, "pipeline"):
+                await asyncio.gather(*(lane.pool.close(0) for lane in self.pipeline.lanes.values()))
+            await self.journal.close()
+            self._projector.shutdown()
+            raise
+        if self.journal.state == "full":
+            log.error("the disk of the store has no room for its reserve: no message is accepted")
+        work = (self._tick(), self._snapshots(), self._project(), self._retain())
+        self._tasks = [loop.create_task(each) for each in work]
+        self._is_open = True
+
+    async def close(self, limit_ms: int = 10_000) -> None:
+        """Stop accepting, let answers come, unbind, write what is left; what waits goes on after a start."""
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
+        self.pipeline.is_closing = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.close(limit_ms) for lane in self.pipeline.lanes.values()))
+        if self.failure is None:
+            await self.pipeline.settle()
+            for lane in self.pipeline.lanes.values():
+                lane.give_back()  # its claim was under way
+            await self.pipeline.settle()
+            await self._snapshot()
+        self._is_open = False
+        await self._ask(self.projection.close)
+        self._projector.shutdown()
+        await self.journal.close()
+
+    def _build(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put the rooms together."""
+        config, journal = self.config, self.journal
+        numbers = {name: journal.carrier(name) for name in config.carriers}
+        profiles = {
+            numbers[name]: load(carrier, f"carriers.{name}", config.limits.senders_max)
+            for name, carrier in config.carriers.items()
+        }
+        events = EventBuffer()
+        book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
+        for number, profile in profiles.items():
+            receipts.teach(book, number, profile.dialect, receipts=profile.asks_receipts)
+        health = Health({numbers[name]: carrier.answer_limit_ms for name, carrier in config.carriers.items()})
+        router = Router(config.routes, numbers, *self._plan())
+        admission = Admission(config, normaliser(config.default_country), router.route, profiles, os.urandom)
+        self.pipeline = pipeline = Pipeline(
+            config,
+            admission,
+            journal,
+            book,
+            events,
+            journal.stream("later"),
+            journal.stream("received"),
+            self._on_failure,
+            self._now_ms,
+        )
+        pipeline.profiles = profiles
+        pipeline.recall = self._recall
+        pipeline.aftermath = Aftermath(pipeline, config, health, random.random)
+        reserved = tuple(config.classes[traffic_class].reserved_window for traffic_class in TrafficClass)
+        for name, carrier in config.carriers.items():
+            queues = tuple(
+                ClassQueue(each, journal.stream(f"{name}/{each.name.lower()}"), config.limits.lane_max)
+                for each in TrafficClass
+            )
+            account = account_of(name, carrier, self._folder)
+            pipeline.lanes[numbers[name]] = Lane(
+                numbers[name], name, account, carrier.tps, queues, reserved, pipeline, self._now_ms
+            )
+
+    def _plan(self) -> tuple[NumberingPlan | None, PortedNumbers | None]:
+        plan = ported = None
+        if (name := self.config.numbering_plan) is not None:
+            plan = NumberingPlan(self._read("numbering_plan", name, plan_lines))
+        if (name := self.config.ported_numbers) is not None:
+            ported = self._read("ported_numbers", name, parse_ported)
+        return plan, ported
+
+    def _read(self, key: str, name: str, parse: Callable[[Iterable[str]], tuple[_T, list[Complaint]]]) -> _T:
+        path = self._folder / name
+        try:
+            with path.open(encoding="utf-8") as lines:
+                found, complaints = parse(lines)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{key}: {error}") from None
+        if complaints:
+            raise ConfigError(f"{key}: {path}: {complaints[0]} (and {len(complaints) - 1} more)")
+        return found
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.pipeline.aftermath.tick()
+
+    async def _snapshots(self) -> None:
+        while True:
+            await asyncio.sleep(SNAPSHOT_S)
+            await self._snapshot()
+
+    async def _project(self) -> None:
+        """Fold what is new in the journal into the projection, in slices, at most a third of the time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started_s = loop.time()
+            rows = await self._ask(self.projection.catch_up, PROJECT_ROWS)
+            await asyncio.sleep(max(2 * (loop.time() - started_s), 0.0 if rows else TICK_S))
+
+    async def _retain(self) -> None:
+        """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""
+        kept = self.config.retention
+        while True:
+            await asyncio.sleep(RETAIN_S)
+            now_ms = self._now_ms()
+            with suppress(OverloadedError):  # a full disk: deleting needs some room, too
+                await forget_texts(self.journal, self._finished, now_ms - kept.texts_days * DAY_MS)
+                before_ms = now_ms - kept.events_days * DAY_MS
+                await trim(self.journal, self._finished, before_ms, self.projection.seq)
+                while await self._ask(self.projection.trim, now_ms - kept.records_days * DAY_MS):
+                    pass
+
+    async def _snapshot(self) -> None:
+        """Keep the book as it is, so that a restart need not read everything.
+
+        It changes while it is written: what happens from here on is replayed on top of it, and stands in the
+        journal before its last piece does.
+        """
+        pipeline = self.pipeline
+        pipeline.flush()
+        marks = {str(queue.stream): queue.mark for lane in pipeline.lanes.values() for queue in lane.queues}
+        with suppress(OverloadedError):  # a full disk: the one before it still counts
+            await self.journal.save_snapshot(
+                recovery.framed(pipeline.book.dump()), self.journal.last_seq, marks
+            )
+
+    def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:
+        """Told in a reader's thread of a damaged row: its neighbours go on."""
+        if (damaged := (seq, stream, first, last)) not in self._corrupt:
+            self._corrupt.append(damaged)
+            log.error("row %d of the journal is damaged (stream %d, messages %d to %d)", *damaged)
+
+    def _on_failure(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+            self.pipeline.is_closing = True
+            for lane in self.pipeline.lanes.values():
+                lane.pause(True)
+            self._failed.set()
+
+
+def wall_ms() -> int:
+    """Return UTC in milliseconds."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,348 @@
+"""The lane that drives one carrier: claims, takes tokens, submits, and passes on what came of it.
+
+One turn of a lane (`_turn`), for every class, highest first:
+
+1. claim: waiting segments get a CLAIMED event; when it is committed they stand in `claimed`;
+2. pump: as many claimed ones as the windows, the bucket and the pool allow are submitted.
+
+Laws: nothing is written that is not claimed durably; what is written and not yet durably answered never
+exceeds the windows, so that a crash leaves no more than that in doubt; the TPS holds over all binds; no class
+waits behind a lower one, and a lower one gets `LOW_SHARE` of the turns where the windows are short (the
+bucket has its own shares).
+
+A turn runs once per pass of the event loop, however often it was asked for.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import monotonic_ns
+from typing import Any, Final, Protocol
+
+from dispatcher._ext.book import Submission
+from dispatcher._ext.bucket import Bucket
+from dispatcher._ext.session import Incoming
+from dispatcher.carrier.queue import ClassQueue
+from dispatcher.smpp.account import Account
+from dispatcher.smpp.connection import Connection
+from dispatcher.smpp.constants import CommandStatus
+from dispatcher.smpp.pool import Alarm, Pool
+from dispatcher.smpp.rate import AdaptiveRate
+
+LOW_SHARE: Final = 50
+"""One in so many windows' slots goes to the lowest class first: nobody starves, nobody notices."""
+CLAIM_AHEAD_MS: Final = 50
+"""Of the TPS: a slow account claims no further ahead, as what is claimed is in doubt after a crash."""
+RATE_STEP_NS: Final = 50_000_000
+"""While the account is slowed, its bucket learns of the growing rate so often."""
+
+
+log = logging.getLogger("dispatcher.carrier")
+
+
+class Desk(Protocol):
+    """Who knows messages: the pipeline. Nothing here may raise."""
+
+    def claim(self, lane: "Lane", queue: ClassQueue, batch: list[Submission]) -> None:
+        """Commit that these may be written, then call `lane.claimed`."""
+
+    def answered(
+        self,
+        lane: "Lane",
+        batch: list[Submission],
+        statuses: list[int],
+        ids: list[bytes | None],
+        done: Callable[[], None],
+    ) -> None:
+        """Take answers; call `done` when they are committed."""
+
+    def late(self, lane: "Lane", late: list[tuple[Submission, int, bytes | None]]) -> None:
+        """Take answers to what was unanswered."""
+
+    def unanswered(self, lane: "Lane", batch: list[Submission]) -> None:
+        """Take what has an unknown outcome."""
+
+    def unsent(self, lane: "Lane", batch: list[Submission]) -> None:
+        """Take what never left."""
+
+    def dropped(self, lane: "Lane", batch: list[Submission]) -> None:
+        """Take what was cancelled or is past its deadline."""
+
+    def incoming(self, lane: "Lane", source: Connection, incoming: list[Incoming]) -> None:
+        """Take receipts and messages, to be acknowledged through the lane's pool."""
+
+    def load(self, lane: "Lane", queue: ClassQueue) -> None:
+        """Fill the head of a queue from the journal."""
+
+    def alarm(self, lane: "Lane", kind: Alarm, detail: str | None) -> None:
+        """Learn of trouble with a carrier; None: it is over."""
+
+
+class Lane:
+    """One carrier. `number` stands for it in events; queues are by traffic class, highest first."""
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        account: Account,
+        tps: float,
+        queues: tuple[ClassQueue, ...],
+        window_reserved: tuple[float, ...],
+        desk: Desk,
+        now_ms: Callable[[], int],
+        *,
+        clock: Callable[[], int] = monotonic_ns,
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.queues = queues
+        self.pool = Pool(account, self, clock=clock)
+        self.rate = AdaptiveRate(clock(), tps)
+        self.bucket = Bucket(clock(), tps)
+        self.is_paused = False
+        self.probes = 0
+        """Above 0: it is not known whether the carrier works again; so many of a class find out."""
+        self.unsettled = 0
+        """Written and not yet durably answered."""
+        self._desk = desk
+        self._clock = clock
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent: deque[list[int]] = deque()  # [when, how many], of what is unanswered
+        self.latency_ms = 0
+        """Of the latest answers."""
+        self._since_low = 0
+        self._rate_ns = 0
+        self.resize(account, window_reserved)
+
+    def __repr__(self) -> str:
+        waiting = " ".join(f"{len(queue)}" for queue in self.queues)
+        state = ", paused" if self.is_paused else ""
+        return f"<Lane {self.name}{state}: {waiting} waiting, {self.unsettled} unsettled, {self.pool!r}>"
+
+    def resize(self, account: Account, window_reserved: tuple[float, ...]) -> None:
+        """Take up the windows of an account; `window_reserved`: by class, what no lower one may take."""
+        self.window = account.window * (account.transceivers + account.transmitters)
+        self._reserve = tuple(
+            int(self.window * sum(window_reserved[:traffic_class]))
+            for traffic_class in range(len(self.queues))
+        )
+        ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
+        self._ahead = max(1, min(2 * self.window, ahead))
+
+    # ---- what the pipeline does ----
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether something could be submitted, were there room."""
+        return self.pool.is_bound
+
+    @property
+    def oldest_ms(self) -> int:
+        """For how long the oldest unanswered segment has waited."""
+        return (self._clock() - self._sent[0][0]) // 1_000_000 if self._sent else 0
+
+    def claim_room(self, queue: ClassQueue) -> int:
+        """How many segments of a class may be claimed now."""
+        if self.is_paused or not self.is_bound:
+            return 0
+        most = self.probes or self._ahead
+        return max(0, most - len(queue.claimed) - queue.claiming)
+
+    def claimed(self, queue: ClassQueue, batch: list[Submission], asked: int) -> None:
+        """Take segments whose claim is committed; so many were asked for."""
+        queue.claiming -= asked
+        queue.claimed.extend(batch)
+        self.look()
+
+    def look(self) -> None:
+        """See what can be done, at the end of this turn of the loop."""
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._turn)
+
+    def pause(self, paused: bool) -> None:
+        """Stop submitting, or go on; binds stay, receipts are taken."""
+        if paused is not self.is_paused:
+            log.warning("sending to %s %s", self.name, "is paused" if paused else "goes on")
+            self.is_paused = paused
+            self.look()
+
+    async def close(self, limit_ms: int) -> None:
+        """Unbind politely; what is claimed and was not written is given back."""
+        self.is_paused = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.pool.close(limit_ms)
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give back what is claimed and was not written: it may wait long here, or go elsewhere."""
+        for queue in self.queues:
+            batch: list[Submission] = []
+            if queue.claimed.pull(len(queue.claimed), 0, batch):
+                self._desk.unsent(self, batch)
+
+    # ---- one turn ----
+
+    def _turn(self) -> None:
+        self._due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now_ms = self._now_ms()
+        if not self.is_paused:
+            self._claim(now_ms)
+            self._pump(now_ms)
+        for queue in self.queues:
+            if queue.wants_load:
+                self._desk.load(self, queue)
+
+    def _claim(self, now_ms: int) -> None:
+        for queue in self.queues:
+            if len(queue.waiting) and (room := self.claim_room(queue)):
+                if batch := queue.take(room, now_ms):
+                    queue.claiming += len(batch)
+                    self._desk.claim(self, queue, batch)
+                self._drop(queue)
+
+    def _pump(self, now_ms: int) -> None:
+        now_ns = self._clock()
+        self._follow_rate(now_ns)
+        free = self.window - self.unsettled
+        room = min(free, self.pool.room)
+        batch: list[Submission] = []
+        taken_by: list[tuple[ClassQueue, int]] = []
+        wait_ns = -1
+        queues, first_most = self._order()
+        for queue in queues:
+            reserve = self._reserve[queue.traffic_class] if first_most is None else 0
+            wanted = min(len(queue.claimed), room - len(batch), free - reserve - len(batch))
+            if first_most is not None:
+                wanted, first_most = min(wanted, first_most), None
+            if wanted <= 0:
+                continue
+            granted = self.bucket.take(now_ns, wanted, queue.traffic_class)
+            if granted:
+                pulled = queue.claimed.pull(granted, now_ms, batch)
+                taken_by.append((queue, pulled))
+                if pulled < granted:
+                    self.bucket.give_back(now_ns, granted - pulled, queue.traffic_class)
+                    self._drop(queue)
+            if granted < wanted:
+                needed_ns = self.bucket.when(now_ns, 1, queue.traffic_class)
+                wait_ns = needed_ns if wait_ns < 0 else min(wait_ns, needed_ns)
+        if batch:
+            self._submit(batch, taken_by, now_ns)
+        if wait_ns >= 0:
+            self._timer = self._loop.call_later(max(wait_ns, 100_000) / 1e9, self.look)
+
+    def _order(self) -> tuple[tuple[ClassQueue, ...], int | None]:
+        """Highest first; now and then the lowest that has something, with how much it may take then."""
+        if self._since_low >= LOW_SHARE:
+            for queue in reversed(self.queues[1:]):
+                if len(queue.claimed):
+                    share, self._since_low = self._since_low // LOW_SHARE, 0
+                    return (queue, *self.queues), share
+        return self.queues, None
+
+    def _submit(self, batch: list[Submission], taken_by: list[tuple[ClassQueue, int]], now_ns: int) -> None:
+        taken = self.pool.submit(batch, [submission.frame for submission in batch])
+        if taken:
+            self.unsettled += taken
+            self._since_low += taken
+            self._sent.append([now_ns, taken])
+        left = batch[taken:]
+        for queue, pulled in reversed(taken_by):
+            if not left:
+                break
+            back = left[-pulled:] if pulled < len(left) else left
+            queue.claimed.push_front(back)
+            self.bucket.give_back(now_ns, len(back), queue.traffic_class)
+            left = left[: len(left) - len(back)]
+
+    def _drop(self, queue: ClassQueue) -> None:
+        for ring in (queue.waiting, queue.claimed):
+            if dropped := ring.take_dropped():
+                self._desk.dropped(self, dropped)
+
+    def _follow_rate(self, now_ns: int) -> None:
+        if now_ns - self._rate_ns >= RATE_STEP_NS and self.bucket.tps != (tps := self.rate.tps(now_ns)):
+            self._rate_ns = now_ns
+            self.bucket.set_rate(now_ns, tps)
+
+    def sweep(self, now_ms: int) -> None:
+        """Find what is past its deadline, wherever it stands in a head."""
+        for queue in self.queues:
+            if queue.waiting.sweep(now_ms) + queue.claimed.sweep(now_ms):
+                self._drop(queue)
+        self.look()
+
+    # ---- what the pool tells (smpp.report.Owner) ----
+
+    def on_answers(self, handles: list[Any], statuses: list[int], ids: list[bytes | None]) -> None:
+        """Slow down where the SMSC says so; pass on."""
+        throttled = statuses.count(CommandStatus.ESME_RTHROTTLED)
+        queue_full = statuses.count(CommandStatus.ESME_RMSGQFUL)
+        now_ns = self._clock()
+        accepted = len(handles) - throttled - queue_full
+        sent_ns = self._sent_ns(len(handles))
+        self.latency_ms = (now_ns - sent_ns) // 1_000_000
+        self.rate.on_answers(now_ns, sent_ns, accepted, throttled, queue_full)
+        if throttled or queue_full:
+            self._rate_ns = 0
+        self._desk.answered(self, handles, statuses, ids, partial(self._settled, len(handles)))
+
+    def on_late(self, late: list[tuple[Any, int, bytes | None]]) -> None:
+        """Pass on."""
+        self._desk.late(self, late)
+
+    def on_unanswered(self, handles: list[Any]) -> None:
+        """Pass on; they are in doubt no longer than until this is committed."""
+        self._sent_ns(len(handles))
+        self._settled(len(handles))
+        self._desk.unanswered(self, handles)
+
+    def on_unsent(self, handles: list[Any]) -> None:
+        """Pass on."""
+        self._sent_ns(len(handles))
+        self._settled(len(handles))
+        self._desk.unsent(self, handles)
+
+    def on_incoming(self, source: Connection, incoming: list[Incoming]) -> None:
+        """Pass on."""
+        self._desk.incoming(self, source, incoming)
+
+    def on_room(self) -> None:
+        """Go on."""
+        self.look()
+
+    def on_alarm(self, kind: Alarm, detail: str) -> None:
+        """Pass on."""
+        self._desk.alarm(self, kind, detail)
+
+    def on_clear(self, kind: Alarm) -> None:
+        """Pass on."""
+        self._desk.alarm(self, kind, None)
+
+    def _settled(self, count: int) -> None:
+        self.unsettled -= count
+        self.look()
+
+    def _sent_ns(self, count: int) -> int:
+        """Return about when the last of the next `count` answered ones was written: mostly in order."""
+        sent_ns = self._clock()
+        while count > 0 and self._sent:
+            oldest = self._sent[0]
+            sent_ns = oldest[0]
+            used = min(count, oldest[1])
+            oldest[1] -= used
+            count -= used
+            if not oldest[1]:
+                self._sent.popleft()
+        return sent_ns

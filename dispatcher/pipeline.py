@@ -1,0 +1,400 @@
+"""The path of a message, from acceptance to its one outcome. Read this file first.
+
+::
+
+    accept(batch)      admission: validate, normalise, route, encode  -> a Message, or a refusal of its own
+                       journal: one commit                            -> only now the caller is told
+    queue              of its carrier and class: head in memory, tail in the journal
+    lane               claim (committed), token, window, submit_sm
+    answered           book: SUBMITTED, awaits its receipt            | refused, unanswered: see aftermath.py
+    incoming           book: RECEIPTED, FINISHED                      -> deliver_sm_resp after the commit
+
+Everything moves in batches: a call, a read, a commit. What happens is written as events into one buffer; the
+buffer goes to the journal once a turn of the loop, and whoever waits for durability (`after_commit`) hears of
+it when the commit that holds its events has returned. What waits for time is the business of aftermath.py.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from dispatcher._ext.book import Book, Submission, submissions
+from dispatcher._ext.events import EventBuffer
+from dispatcher._ext.session import Incoming
+from dispatcher.admission import Admission, Batch, Recall, number_of
+from dispatcher.aftermath import Aftermath
+from dispatcher.backlog import Backlog
+from dispatcher.carrier.lane import Lane
+from dispatcher.carrier.profile import Profile
+from dispatcher.carrier.queue import ClassQueue
+from dispatcher.config import Config
+from dispatcher.errors import OverloadedError, StoreError
+from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest, TrafficClass
+from dispatcher.smpp.connection import Connection
+from dispatcher.smpp.constants import CommandStatus
+from dispatcher.smpp.pool import Alarm
+from dispatcher.smpp.status import Disposition
+from dispatcher.store.journal import Journal, Row
+from dispatcher.store.records import EVENTS_STREAM, pack_messages
+
+RENEW_AFTER_MS: Final = 2_000
+"""A validity period may be so much too long: it counts in seconds."""
+QUEUE_OCTETS_MAX: Final = 64 << 20
+"""Handed to the journal and not committed: seconds of a slow disk; codes are still taken then."""
+FULL_RETRY_MS: Final = 5_000
+"""What those are told for whose class the disk has no room left: somebody has to make some."""
+CLOSING_RETRY_MS: Final = 10_000
+"""What those are told who come while we stop: a restart takes a few seconds."""
+OVERLOADED_RETRY_MS: Final = 1_000
+"""What those are told who come while too much waits: lanes empty by the second."""
+
+
+Waiter = tuple[Callable[[], object], Callable[[], object]]
+"""What is called when something is durable, and what if it never will be."""
+
+
+def _nothing() -> None:
+    """Who waited for durability is not concerned when it never comes."""
+
+
+class Arrival(NamedTuple):
+    """Messages whose acceptance is being committed and that go straight to the head of their queue."""
+
+    lane: Lane
+    queue: ClassQueue
+    batch: list[Submission]
+    claimed: int
+    """How many of the foremost are claimed by the same commit."""
+
+
+class Pipeline:
+    """Accepts messages and drives them to their outcomes. One event loop; nothing here blocks."""
+
+    def __init__(
+        self,
+        config: Config,
+        admission: Admission,
+        journal: Journal,
+        book: Book,
+        events: EventBuffer,
+        later_stream: int,
+        received_stream: int,
+        failed: Callable[[BaseException], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.admission = admission
+        self.journal = journal
+        self.book = book
+        self.events = events
+        self.lanes: dict[int, Lane] = {}
+        self.profiles: dict[int, Profile] = {}
+        self.aftermath: Aftermath
+        self.recall: Recall
+        self.now_ms = now_ms
+        self.failed = failed
+        self.is_closing = False
+        self.later_stream = later_stream
+        self.backlog = Backlog(self)
+        self._loop = asyncio.get_running_loop()
+        self._received_stream = received_stream
+        self._policies = config.classes
+        self._limits = config.limits
+        self._waiters: list[Waiter] = []
+        self._flush_due = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- accept ----
+
+    async def accept(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
+        """Take what can go into the journal; return, in order, what became of each.
+
+        When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk
+        will be found when it is opened again.
+        """
+        if self.admission.may_know_less and (unknown := self.admission.unknown_keys(requests)):
+            self.admission.recall(await self.recall(unknown))
+        now_ms = self.now_ms()
+        batch = self.admission.admit(requests, now_ms, self._closed())
+        if batch.messages:
+            try:
+                await self._write(batch, now_ms)
+            except OverloadedError as error:
+                self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
+        if batch.repeats:
+            await self._repeat(batch, requests)
+        return batch.verdicts  # type: ignore[return-value]  # none is None any more
+
+    def _closed(self) -> list[int]:
+        """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
+        if self.is_closing:
+            return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)
+        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
+        if sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max:
+            return [OVERLOADED_RETRY_MS] * (len(TrafficClass) + 1)
+        is_full = len(self.aftermath.schedule) >= self._limits.schedule_max
+        later_ms = OVERLOADED_RETRY_MS if is_full else 0
+        return [*(self._closed_for(traffic_class) for traffic_class in TrafficClass), later_ms]
+
+    def _closed_for(self, traffic_class: TrafficClass) -> int:
+        if not self.journal.accepts(traffic_class):
+            return FULL_RETRY_MS
+        waiting = sum(lane.queues[traffic_class].messages for lane in self.lanes.values())
+        if waiting >= self._policies[traffic_class].backlog_max:
+            return OVERLOADED_RETRY_MS
+        behind = self.journal.queue_octets > QUEUE_OCTETS_MAX
+        return OVERLOADED_RETRY_MS if behind and traffic_class != TrafficClass.AUTHORIZATION else 0
+
+    def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
+        """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
+        self.flush()  # what happened before stands in a row of its own, that no full disk refuses
+        arrivals: list[Arrival] = []
+        later = [message for message in batch.messages if message.send_after_ms]
+        groups = batch.by_queue()
+        rows = [_row(self.lanes[at].queues[its].stream, group[0]) for (at, its), group in groups.items()]
+        rows += [_row(self.later_stream, later)] if later else []
+        for (carrier, traffic_class), (messages, frames) in groups.items():
+            lane = self.lanes[carrier]
+            queue = lane.queues[traffic_class]
+            if queue.expect(messages, sum(map(len, frames))):
+                arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
+        count, body = self.events.take()
+        if count:
+            rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.journal.append(rows, partial(self._written, arrivals, later, done))
+        return done
+
+    def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:
+        claimed = 0
+        if not len(queue.waiting) and not queue.arriving:  # or they would overtake
+            claimed = min(len(batch), lane.claim_room(queue))
+            while 0 < claimed < len(batch) and batch[claimed].segment:  # whole messages
+                claimed += 1
+        if claimed:
+            self.book.claim(batch[:claimed], lane.number, now_ms)
+            queue.claiming += claimed
+        queue.arriving += len(batch) - claimed
+        return Arrival(lane, queue, batch, claimed)
+
+    def _written(
+        self,
+        arrivals: list[Arrival],
+        later: list[Message],
+        done: asyncio.Future[None],
+        error: Exception | None,
+    ) -> None:
+        for lane, queue, batch, claimed in arrivals:
+            queue.arriving -= len(batch) - claimed
+            queue.arrived()
+            if error is not None:
+                queue.claiming -= claimed
+            else:
+                queue.waiting.extend(batch[claimed:])
+                lane.claimed(queue, batch[:claimed], claimed)
+        if error is None:
+            self.aftermath.wait(later)
+        if not done.cancelled():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    async def _repeat(self, batch: Batch, requests: Sequence[SendRequest]) -> None:
+        """Answer for what was accepted before: but not before that is durable, which it may not be yet."""
+        await self.committed()
+        found = await self.journal.find([n for _, n in batch.repeats])
+        for place, n in batch.repeats:
+            if (message := found.get(n)) is not None:
+                batch.verdicts[place] = Accepted(message, is_repeated=True)
+            else:
+                detail = "the first attempt could not be stored, or its text is kept no longer"
+                client_ref = requests[place].client_ref
+                batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
+
+    async def cancel(self, message_id: bytes) -> bool:
+        """Take back a message that waits. True: it ends as cancelled and is never sent."""
+        n = number_of(message_id)
+        message = (await self.journal.find([n])).get(n)
+        if message is None or message.message_id != message_id or not self._take_out(message):
+            return False
+        self.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, self.now_ms())
+        await self.committed()
+        return True
+
+    def _take_out(self, message: Message) -> bool:
+        if self.book.is_finished(n := message.n):
+            return False
+        if not self.book.touched(n) and self.aftermath.schedule.remove(n):
+            return True
+        for lane in self.lanes.values():
+            queue = lane.queues[message.traffic_class]
+            waiting = queue.waiting.find(n)
+            if len(waiting) == message.segments and not any(each.attempts for each in waiting):
+                for submission in waiting:
+                    submission.cancelled = True
+                lane.look()
+                return True
+        if message.send_after_ms or self.book.touched(n) or message.carriers[0] not in self.lanes:
+            return False
+        queue = self.lanes[message.carriers[0]].queues[message.traffic_class]
+        if not queue.loaded_n < n <= queue.tail_n:
+            return False
+        queue.skip.add(n)
+        return True
+
+    # ---- durability ----
+
+    def after_commit(self, done: Callable[[], object], lost: Callable[[], object] = _nothing) -> None:
+        """Call `done` when what was written into `events` so far is durable; `lost` if it never will be."""
+        self._waiters.append((done, lost))
+        self.flush_soon()
+
+    async def committed(self) -> None:
+        """Wait until all that has been written so far is durable. StoreError: the journal has failed."""
+        durable: asyncio.Future[bool] = self._loop.create_future()
+        self.after_commit(partial(_fulfil, durable, True), partial(_fulfil, durable, False))
+        if not await durable:
+            raise StoreError("the journal has failed; what is not on disk is lost")
+
+    async def settle(self) -> None:
+        """Wait until everything that runs beside the path has ended and all is durable."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.committed()
+
+    def flush_soon(self) -> None:
+        """Give the events to the journal at the end of this turn of the loop."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Give the events to the journal now."""
+        self._flush_due = False
+        count, body = self.events.take()
+        waiters, self._waiters = self._waiters, []
+        if count or waiters:
+            rows = [Row(EVENTS_STREAM, 0, 0, count, body)] if count else []
+            try:
+                self.journal.append(rows, partial(_tell, waiters))
+            except StoreError as error:  # the journal has told why by itself
+                _tell(waiters, error)
+
+    # ---- what lanes ask and tell (carrier.lane.Desk) ----
+
+    def claim(self, lane: Lane, queue: ClassQueue, batch: list[Submission]) -> None:
+        """Commit that these may be written, and tell the lane so."""
+        now_ms = self.now_ms()
+        self._renew(lane, batch, now_ms)
+        allowed = self.book.claim(batch, lane.number, now_ms)
+        self.after_commit(partial(lane.claimed, queue, allowed, len(batch)))
+
+    def answered(
+        self,
+        lane: Lane,
+        batch: list[Submission],
+        statuses: list[int],
+        ids: list[bytes | None],
+        done: Callable[[], None],
+    ) -> None:
+        """Note ids, judge refusals; `done` when it is durable."""
+        now_ms = self.now_ms()
+        refused, _ = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
+        if accepted := len(batch) - len(refused):
+            self.aftermath.health[lane.number].answered(Disposition.OK, lane.latency_ms, now_ms, accepted)
+        if refused:
+            self.aftermath.refused(lane, refused, now_ms)
+        self.after_commit(done)
+
+    def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]]) -> None:
+        """Note the ids of what was taken for unanswered."""
+        self.aftermath.late(lane, late, self.now_ms())
+
+    def unanswered(self, lane: Lane, batch: list[Submission]) -> None:
+        """Leave it to the policy of their class."""
+        self.aftermath.unanswered(lane, batch, self.now_ms())
+
+    def unsent(self, lane: Lane, batch: list[Submission]) -> None:
+        """Put back in front what never left: it was no attempt."""
+        self.put_back(lane, self.book.unsent(batch, lane.number, self.now_ms()))
+
+    def dropped(self, lane: Lane, batch: list[Submission]) -> None:
+        """End what is past its deadline; what was cancelled has ended already."""
+        self.aftermath.expired([each for each in batch if not each.cancelled], self.now_ms())
+
+    def incoming(self, lane: Lane, source: Connection, incoming: list[Incoming]) -> None:
+        """Settle receipts, keep messages; acknowledge when it is durable."""
+        now_ms = self.now_ms()
+        odd = self.book.receipted(incoming, lane.number, now_ms)
+        if odd and (messages := self.aftermath.odd(lane, odd, now_ms)):
+            incoming = [each for each in incoming if each not in messages]
+            self._keep(lane, source, messages)
+        if incoming:
+            acknowledge = partial(lane.pool.acknowledge, source, incoming)
+            self.after_commit(acknowledge, partial(acknowledge, CommandStatus.ESME_RX_T_APPN))
+
+    def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
+        """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""
+
+        def kept(error: Exception | None) -> None:
+            status = CommandStatus.ESME_ROK if error is None else CommandStatus.ESME_RX_T_APPN
+            lane.pool.acknowledge(source, messages, status)
+
+        body = b"".join([each.pdu for each in messages])
+        try:
+            self.journal.append([Row(self._received_stream, 0, 0, len(messages), body)], kept)
+        except StoreError as error:
+            kept(error)
+
+    def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
+        """Let the aftermath know: it may move messages elsewhere."""
+        self.aftermath.alarm(lane, kind, detail)
+
+    def load(self, lane: Lane, queue: ClassQueue) -> None:
+        """Read on in the stream of a queue."""
+        self.backlog.load(lane, queue)
+
+    def put_back(self, lane: Lane, batch: list[Submission]) -> None:
+        """Put segments in front of their queues, in their order; they need a new claim."""
+        for queue in lane.queues:
+            mine = [each for each in batch if each.traffic_class == queue.traffic_class]
+            if mine:
+                queue.waiting.push_front(mine)
+        self.flush_soon()
+        lane.look()
+
+    def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
+        """Return the segments of a message as a carrier gets them; none where it cannot send it."""
+        frames = self.profiles[number].frames(message, now_ms)
+        return submissions([message], [frames], number, now_ms) if len(frames) == message.segments else []
+
+    def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
+        """Bring validity periods up to date that were written too long ago: what remains is less by now."""
+        for submission in batch:
+            message: Message = submission.message
+            if now_ms - (submission.framed_ms or message.accepted_ms) > RENEW_AFTER_MS:
+                submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+                submission.framed_ms = now_ms
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the path; if it fails, the journal has: that is told elsewhere."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error)
+
+
+def _row(stream: int, messages: list[Message]) -> Row:
+    return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
+
+
+def _fulfil(durable: asyncio.Future[bool], is_durable: bool) -> None:
+    if not durable.done():
+        durable.set_result(is_durable)
+
+
+def _tell(waiters: list[Waiter], error: Exception | None) -> None:
+    for done, lost in waiters:
+        done() if error is None else lost()

@@ -1,0 +1,1 @@
+"""Numbers to carriers: countries, numbering plan, rules, and which carrier of a route is fit just now."""
