@@ -46,7 +46,7 @@ def repair(folder: Path) -> Repaired:
         if not path.is_file() or not path.stat().st_size:
             raise StoreError(f"{folder} holds no {JOURNAL}")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as octets:
-            found = Salvage(octets)
+            found = Salvage(octets, trimmed_seq or 0)
             if not found.rows and not found.names:
                 raise StoreError(f"{path} holds nothing that can be read")
             workshop.mkdir(mode=0o700, exist_ok=True)

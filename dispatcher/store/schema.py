@@ -84,6 +84,7 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
             sync_names(folder)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=FAST")  # no text is left behind where pages are split
         connection.wal_autocheckpoint(0)
     except BaseException:
         connection.close()

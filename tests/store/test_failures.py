@@ -94,8 +94,11 @@ def test_f21_an_error_of_the_disk_is_the_end(
     assert {1, *done} <= numbers_in(tmp_path)
 
 
-def test_f25_a_store_that_is_taken_away_is_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F25: the file is deleted, or replaced, under us: SQLite would write on into nothing, we stop."""
+@pytest.mark.parametrize("how", ["moved away", "replaced"])
+def test_f25_a_store_that_is_taken_away_is_the_end(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F25: the file is gone, or another stands in its place: SQLite would write on into nothing, we stop."""
     monkeypatch.setattr(writer, "IDLE_S", 0.0)
     failures: list[Exception] = []
 
@@ -103,6 +106,8 @@ def test_f25_a_store_that_is_taken_away_is_the_end(tmp_path: Path, monkeypatch: 
         async with running(tmp_path / "store", on_failure=failures.append) as journal:
             await commit(journal, row_of([message(1)]))
             (tmp_path / "store" / JOURNAL).rename(tmp_path / "elsewhere")
+            if how == "replaced":
+                shutil.copy(tmp_path / "elsewhere", tmp_path / "store" / JOURNAL)
             await until(lambda: bool(failures))
             assert journal.state == "failed"
 
