@@ -258,6 +258,7 @@ def _connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA secure_delete=ON")  # what is trimmed is gone from the file
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     return connection
 

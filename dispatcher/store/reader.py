@@ -25,8 +25,18 @@ not."""
 SLICE_OCTETS: Final = 4 << 20
 """Of bodies in memory at a time while all of the journal is read."""
 
+SALVAGED_MAX: Final = 10_000_000
+"""Rows that are looked for, where nothing tells how many there are: an hour."""
+NAMED_MAX: Final = 100
+"""Rows after the last whole one that are named as missing: a damaged seq may say that there are many."""
 _BY_SEQ: Final = "seq = ?"
-_DAMAGED: Final = (apsw.CorruptError, apsw.IOError, UnicodeDecodeError)
+
+
+class _DisorderError(Exception):
+    """Rows are not where they should be: a page of the file is damaged, and SQLite does not see it."""
+
+
+_DAMAGED: Final = (apsw.CorruptError, apsw.IOError, UnicodeDecodeError, _DisorderError)
 """What is raised for pages that make no sense, or cannot be read."""
 
 
@@ -58,30 +68,37 @@ class Reader:
         At least one row if there is any, and no more once their bodies have `most_octets`.
         """
         try:
-            return self._some("stream = ? AND last > ? ORDER BY last", (stream, after_n), most_octets)
+            condition = "stream = ? AND last > ? ORDER BY last"
+            return self._some(condition, (stream, after_n), most_octets, after_n, _last)
         except _DAMAGED:
             return self._salvage(0, lambda row: row.stream == stream and row.last > after_n, most_octets)
 
     def events(self, after_seq: int, most_octets: int) -> list[StoredRow]:
         """Return the next rows of events after a seq, in order; how many, as `stream`."""
         try:
-            return self._some("stream = 0 AND last = 0 AND seq > ? ORDER BY seq", (after_seq,), most_octets)
+            condition = "stream = 0 AND last = 0 AND seq > ? ORDER BY seq"
+            return self._some(condition, (after_seq,), most_octets, after_seq, _seq)
         except _DAMAGED:
             return self._salvage(after_seq, lambda row: row.stream == EVENTS_STREAM, most_octets)
 
     def rows(self, after_seq: int, most_octets: int) -> list[StoredRow]:
         """Return the next rows of all streams after a seq, in order; how many, as `stream`.
 
-        The journal has no gaps: what is not found here is damaged.
+        The journal has no gaps: what is not found here is damaged, and reported.
         """
-        low, high = self.bounds
+        _, high = self.bounds
         try:
-            rows = self._some("seq > ? ORDER BY seq", (after_seq,), most_octets)
+            rows = self._some("seq > ? ORDER BY seq", (after_seq,), most_octets, after_seq)
         except _DAMAGED:
             return self._salvage(after_seq, lambda row: True, most_octets)
+        low = self._first_seq()  # after the reading: it may be trimmed meanwhile, as it may have grown
         end = rows[-1].seq if rows else high
-        for missing in {*range(max(low, after_seq + 1), end + 1)}.difference([row.seq for row in rows]):
-            self._report(missing, 0, 0, 0)
+        if end - max(low, after_seq + 1) + 1 > len(rows):
+            whole_high = self._last_whole_seq()
+            found = {row.seq for row in rows}
+            for seq in range(max(low, after_seq + 1), min(end, whole_high + NAMED_MAX) + 1):
+                if seq not in found:
+                    self._report(seq, 0, 0, 0)
         return rows
 
     def event_rows(self, after_seq: int) -> Iterator[StoredRow]:
@@ -130,7 +147,7 @@ class Reader:
         """Return the highest number that any message ever had; 0 before the first."""
         highest = max(self.mark("trimmed_n"), self.mark("last_n"))
         for stream in self.numbers_of("stream").values():
-            newest = self._some("stream = ? ORDER BY last DESC", (stream,), 0)
+            newest = self._some("stream = ? ORDER BY last DESC", (stream,), 0)  # the first that is whole
             highest = max([highest, *(row.last for row in newest)])
             query = "SELECT max(last) FROM journal INDEXED BY journal_stream WHERE stream = ? AND last < ?"
             with suppress(*_DAMAGED):  # a damaged row still had these numbers
@@ -164,23 +181,37 @@ class Reader:
         for stream in self.numbers_of("stream").values():
             yield from (row for row in self.stream(stream, n - 1, 0) if row.first <= n)
 
-    def _some(self, condition: str, values: tuple[int, ...], most_octets: int) -> list[StoredRow]:
-        """Return rows that are whole, and report the others."""
+    def _some(
+        self,
+        condition: str,
+        values: tuple[int, ...],
+        most_octets: int,
+        after: int = -1,
+        index: Callable[[StoredRow], int] | None = None,
+    ) -> list[StoredRow]:
+        """Return rows that are whole, and report the others. _DisorderError: their pages are in no order.
+
+        Parameters:
+            after: what the seq of the first is above, or what `index` says of it.
+            index: what grows from row to row, where they are found by the index; a row that seems damaged may
+                then be wrong in the index only.
+        """
         rows: list[StoredRow] = []
         octets = 0
         query = f"SELECT seq, at_ms, stream, first, last, count, body, crc FROM journal WHERE {condition}"
         for seq, at_ms, stream, first, last, count, body, crc in self._connection.execute(query, values):
             row = StoredRow(seq, at_ms, stream, first, last, count, body)
-            whole = [row] if _is_whole(row, crc) else []
-            if (
-                not whole and condition != _BY_SEQ
-            ):  # what comes from an index may be wrong where the row is right
-                whole = self._some(_BY_SEQ, (seq,), 0)
-            elif not whole:
+            if not _is_whole(row, crc):
+                if index is not None:
+                    raise _DisorderError
                 self._report(seq, stream, first, last)
-            rows += whole
-            octets += sum(len(each.body) for each in whole)
-            if whole and octets >= most_octets:
+                continue
+            before, after = after, (index or _seq)(row)
+            if after <= before:
+                raise _DisorderError
+            rows.append(row)
+            octets += len(row.body)
+            if octets >= most_octets:
                 break
         return rows
 
@@ -191,8 +222,8 @@ class Reader:
         Slow."""
         rows: list[StoredRow] = []
         octets = 0
-        low, high = self.bounds
-        for seq in range(max(low, after_seq + 1), high + 1):
+        high = self._last_whole_seq()
+        for seq in range(max(self._first_seq(), after_seq + 1), high + 1):
             try:
                 found = self._some(_BY_SEQ, (seq,), 0)
             except _DAMAGED:
@@ -206,10 +237,32 @@ class Reader:
                     break
         return rows
 
+    def _first_seq(self) -> int:
+        try:
+            return self.mark("trimmed_seq") + 1
+        except _DAMAGED:
+            return self.bounds[0]
+
+    def _last_whole_seq(self) -> int:
+        """The seq of the newest row that is whole: a damaged seq may be any number."""
+        try:
+            return self._some("seq > 0 ORDER BY seq DESC", (), 0)[0].seq
+        except (*_DAMAGED, IndexError):
+            low, high = self.bounds
+            return min(high, low + SALVAGED_MAX)
+
     def _report(self, seq: int, stream: int, first: int, last: int) -> None:
         if seq not in self._reported:
             self._reported.add(seq)
             self._on_corrupt(seq, stream, first, last)
+
+
+def _seq(row: StoredRow) -> int:
+    return row.seq
+
+
+def _last(row: StoredRow) -> int:
+    return row.last
 
 
 def _is_whole(row: StoredRow, crc: int) -> bool:

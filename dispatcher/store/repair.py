@@ -41,18 +41,18 @@ def repair(folder: Path) -> Repaired:
     """
     lock = Lock(folder)
     try:
-        _copy_wal(folder)
+        trimmed_seq = _copy_wal(folder)
         path, workshop = folder / JOURNAL, folder / _WORKSHOP
         if not path.is_file() or not path.stat().st_size:
             raise StoreError(f"{folder} holds no {JOURNAL}")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as octets:
-            found = Salvage(octets)
+            found = Salvage(octets, trimmed_seq or 0)
             if not found.rows and not found.names:
                 raise StoreError(f"{path} holds nothing that can be read")
             workshop.mkdir(mode=0o700, exist_ok=True)
             for old in workshop.iterdir():
                 old.unlink()
-            lost = _write(workshop, found)
+            lost = _write(workshop, found, trimmed_seq)
         path.rename(folder / DAMAGED)
         (workshop / JOURNAL).rename(path)
         for suffix in ("-wal", "-shm"):
@@ -64,19 +64,25 @@ def repair(folder: Path) -> Repaired:
     return Repaired(len(found.rows), lost)
 
 
-def _copy_wal(folder: Path) -> None:
-    """Let SQLite bring the file to its last commit, as far as it can."""
-    with suppress(apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError):
+def _copy_wal(folder: Path) -> int | None:
+    """Let SQLite bring the file to its last commit, as far as it can; return up to which seq it is
+    trimmed."""
+    with suppress(apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError, apsw.SQLError):
         connection = apsw.Connection(str(folder / JOURNAL), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
             connection.pragma("user_version")  # only now it knows that there is a WAL
             settle(connection)
+            trimmed_seq: int | None = connection.execute(
+                "SELECT value FROM meta WHERE key = 'trimmed_seq'"
+            ).get
+            return trimmed_seq or 0
         finally:
             connection.close()
+    return None
 
 
-def _write(workshop: Path, found: Salvage) -> list[int]:
+def _write(workshop: Path, found: Salvage, trimmed_seq: int | None) -> list[int]:
     """Write a journal of what was found; return the seq of what was not."""
     connection = open_writer(workshop)
     columns = "seq, at_ms, stream, first, last, count, body, crc"
@@ -92,13 +98,18 @@ def _write(workshop: Path, found: Salvage) -> list[int]:
                 first_n = min(first_n or row.first, row.first)
         for name in sorted(found.names):
             names.add(connection, *name)
-        lost = sorted({*range(seqs[0], seqs[-1] + 1)}.difference(seqs)) if seqs else []
-        marks = {"trimmed_n": max(first_n - 1, 0), "last_n": last_n + NUMBERS_LOST_MAX}
+        low, high = (seqs[0], seqs[-1]) if seqs else (1, 0)
+        trimmed_seq = low - 1 if trimmed_seq is None else min(trimmed_seq, low - 1)
+        marks = {
+            "trimmed_seq": trimmed_seq,
+            "trimmed_n": max(first_n - 1, 0),
+            "last_n": last_n + NUMBERS_LOST_MAX,
+        }
         connection.executemany("INSERT INTO meta VALUES (?, ?)", marks.items())
     settle(connection)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     connection.close()  # synced: the WAL is copied and deleted
-    return lost
+    return sorted({*range(trimmed_seq + 1, high + 1)}.difference(seqs))
 
 
 def _highest_n(row: StoredRow) -> int:

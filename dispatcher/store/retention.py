@@ -95,17 +95,19 @@ def _rewrite(rows: list[StoredRow], done_seq: int, connection: apsw.Connection) 
     for row in rows:
         statement = "UPDATE journal SET body = ?, crc = ? WHERE seq = ?"
         connection.execute(statement, (row.body, checksum(row), row.seq))
-    connection.execute("PRAGMA secure_delete=OFF")
+    connection.execute("PRAGMA secure_delete=FAST")
     if done_seq:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('texts_seq', ?)", (done_seq,))
 
 
 def _delete(last_seq: int, last_n: int, connection: apsw.Connection) -> int:
-    """Delete all up to a row. The highest number among them is noted: it is not given again."""
+    """Delete all up to a row. What the journal begins with is noted, and the highest number: it is not given
+    again."""
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("DELETE FROM journal WHERE seq <= ?", (last_seq,))
     deleted = connection.changes()
-    connection.execute("PRAGMA secure_delete=OFF")  # snapshots hold no texts, and are large
+    connection.execute("PRAGMA secure_delete=FAST")  # snapshots hold no texts, and are large
     highest = "max(?, coalesce((SELECT value FROM meta WHERE key = 'trimmed_n'), 0))"
     connection.execute(f"INSERT OR REPLACE INTO meta VALUES ('trimmed_n', {highest})", (last_n,))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('trimmed_seq', ?)", (last_seq,))
     return deleted

@@ -35,17 +35,17 @@ class Name(NamedTuple):
 
 
 class Salvage:
-    """All rows and names that are whole in the octets of a journal's file."""
+    """All rows after a seq, and all names, that are whole in the octets of a journal's file."""
 
-    def __init__(self, octets: bytes | mmap.mmap) -> None:
+    def __init__(self, octets: bytes | mmap.mmap, trimmed_seq: int) -> None:
         self._octets = octets
+        self._trimmed_seq = trimmed_seq
         self.rows: dict[int, int] = {}
         """Where the cell of each row begins, by its seq."""
         self.names: set[Name] = set()
         self._used: set[int] = set()
         """Pages that are accounted for: overflow pages of whole rows."""
         doubtful = [page for page in range(len(octets) // PAGE_OCTETS) if not self._read_by_pointers(page)]
-        self._first = min(self.rows, default=0)
         for page in doubtful:
             if page not in self._used:
                 self._read_everywhere(page)
@@ -76,7 +76,7 @@ class Salvage:
         return is_whole
 
     def _read_everywhere(self, page: int) -> None:
-        """Try every octet: cells whose pointers are damaged, and no rows older than those that were found."""
+        """Try every octet: the pointers to its cells are damaged."""
         start = page * PAGE_OCTETS
         for at in range(start, start + PAGE_OCTETS - _SMALLEST_CELL):
             self._take(at, _TABLE_LEAF, is_guess=True)
@@ -99,7 +99,7 @@ class Salvage:
             return False
         if kind == _INDEX_LEAF:
             return self._take_name(values)
-        if is_guess and (seq < self._first or seq in self.rows):
+        if seq <= self._trimmed_seq or (is_guess and seq in self.rows):
             return False
         return self._take_row(start, seq, values, overflow)
 

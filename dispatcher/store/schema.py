@@ -84,6 +84,7 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
             sync_names(folder)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=FAST")  # no text is left behind where pages are split
         connection.wal_autocheckpoint(0)
     except BaseException:
         connection.close()
@@ -120,7 +121,7 @@ def check_index(connection: apsw.Connection) -> None:
             is_right = all(
                 a[:2] < b[:2] or (a < b and not b[1]) for a, b in pairwise(entries)
             )  # 0: no numbers
-    except apsw.CorruptError:
+    except (apsw.CorruptError, TypeError):  # what stands there may not even be numbers
         is_right = False
     if not is_right:
         connection.execute("REINDEX journal_stream")

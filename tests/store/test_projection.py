@@ -74,14 +74,19 @@ class Story:
         return Status(**self.expected[n])
 
 
-async def tell(journal: Journal, story: Story, count: int) -> None:
+async def tell(journal: Journal, story: Story, count: int, sender: str = "Bank") -> None:
     """Many messages, some of which live in one commit, some over many, some for ever."""
     random = Random(7)
     living: list[int] = []
     for n in range(1, count + 1):
         rows = [
             story.accept(
-                message(n, carriers=(1 + n % 3,), client_ref=None if n % 5 == 0 else f"ref-{n // 3}")
+                message(
+                    n,
+                    carriers=(1 + n % 3,),
+                    sender=sender,
+                    client_ref=None if n % 5 == 0 else f"ref-{n // 3}",
+                )
             )
         ]
         living.append(n)
@@ -92,6 +97,8 @@ async def tell(journal: Journal, story: Story, count: int) -> None:
                 story.happens(EventKind.FINISHED, other, NOW_MS + n, 3, DELIVERED)
                 living.remove(other)
         story.happens(EventKind.PARKED, 0, NOW_MS, 1, 0, b"key")
+        if n % 5 == 0:
+            story.happens(EventKind.RECEIPTED, 2, NOW_MS + n, 0)  # whether or not it has ended
         if n % 7 == 0:
             story.happens(EventKind.CORRECTED, 1, NOW_MS + n, 1, UNDELIVERED)
         await commit(journal, *rows, story.row())
@@ -169,9 +176,9 @@ def test_one_that_does_not_fit_is_made_again(damage: str, tmp_path: Path) -> Non
     same."""
     story, other = Story(), Story()
 
-    async def write(folder: Path, story: Story, count: int) -> None:
+    async def write(folder: Path, story: Story, count: int, sender: str = "Bank") -> None:
         async with running(folder) as journal:
-            await tell(journal, story, count)
+            await tell(journal, story, count, sender)
 
     folder = tmp_path / "store"
     asyncio.run(write(folder, story, 10))
@@ -181,7 +188,7 @@ def test_one_that_does_not_fit_is_made_again(damage: str, tmp_path: Path) -> Non
     else:
         source = tmp_path / "other" if damage == "another journal's" else folder
         if damage == "another journal's":
-            asyncio.run(write(source, other, 4))
+            asyncio.run(write(source, other, 4, "Other bank"))
         projection = Projection(source, nobody)
         projection.catch_up()
         projection.close()

@@ -30,7 +30,8 @@ class Ended:
 async def fill(journal: Journal, count: int = 20) -> None:
     """Two messages a row, each row followed by one of events."""
     for n in range(1, count + 1, 2):
-        await commit(journal, row_of([message(n, text=f"secret {n}"), message(n + 1, text="secret too")]))
+        long = f"secret {n}" if n != 5 else "secret 5, " * 2_000  # beyond its page
+        await commit(journal, row_of([message(n, text=long), message(n + 1, text="secret too")]))
         await commit(journal, events(n, n + 1))
 
 
