@@ -18,7 +18,7 @@ from dispatcher._ext.keys import Keys, message_id
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
-from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
+from dispatcher.model import Accepted, Callback, Message, Refused, SendRequest, TrafficClass
 from dispatcher.refusal import Code, Refusal
 
 KEY_MAX: Final = 64
@@ -147,8 +147,11 @@ class Admission:
 
     def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
         """Return the hashes of keys that are not known here."""
-        keys = [each.idempotency_key or each.client_ref for each in requests if _flaw(each) is None]
-        return [key_hash for key in keys if key and self.keys.get(key_hash := _hash(key)) is None]
+        keys = [
+            (each.idempotency_key or each.client_ref, each.source) for each in requests if _flaw(each) is None
+        ]
+        hashes = [_hash(key, source) for key, source in keys if key]
+        return [key_hash for key_hash in hashes if self.keys.get(key_hash) is None]
 
     def recall(self, found: Mapping[int, tuple[int, int]]) -> None:
         """Take up what the store knows of unknown keys: n and hash of the body, by hash of the key."""
@@ -200,7 +203,7 @@ class Admission:
                 name = "client_ref" if request.idempotency_key is None else "idempotency_key"
                 detail = f"1 to {KEY_MAX} characters are possible"
                 return Refused("key_malformed", detail, name, request.client_ref)
-            key_hash, body_hash = _hash(key), _hash_of_body(request)
+            key_hash, body_hash = _hash(key, request.source), _hash_of_body(request)
             if (known := self.keys.get(key_hash)) is not None and known[0] >= self.oldest_key_n:
                 return known[0] if known[1] == body_hash else _conflict(request)
         if closed[traffic_class]:
@@ -253,6 +256,8 @@ class Admission:
             request.client_ref,
             key_hash,
             body_hash,
+            request.source,
+            request.callback,
         )
         profile = self._profiles[carriers[0]]
         frames = profile.frames(message, now_ms)
@@ -276,7 +281,7 @@ class Admission:
 
 
 _INTEGERS: Final = ("ttl_ms", "send_after_ms")
-_STRINGS: Final = ("to", "text", "sender")
+_STRINGS: Final = ("to", "text", "sender", "source")
 _NAMES: Final = ("client_ref", "idempotency_key")
 _CLASSES: Final = frozenset(map(int, TrafficClass))
 
@@ -288,7 +293,9 @@ def _flaw(request: Any) -> Refused | None:
         and type(request.to) is type(request.text) is type(request.sender) is str
         and type(request.ttl_ms) is type(request.send_after_ms) is int
         and type(request.traffic_class) is TrafficClass
+        and type(request.source) is str
         and request.client_ref is request.idempotency_key is None
+        and request.callback is None
     ):
         return None
     if not isinstance(request, SendRequest):
@@ -304,6 +311,11 @@ def _flaw(request: Any) -> Refused | None:
         value = getattr(request, name)
         if value is not None and not (isinstance(value, str) and _is_whole(value)):
             return Refused("malformed", "a string without halves of surrogate pairs is expected", name)
+    callback = request.callback
+    if callback is not None and not (
+        isinstance(callback, Callback) and isinstance(callback.url, str) and type(callback.mask) is int
+    ):
+        return Refused("malformed", "a Callback is expected", "callback", request.client_ref)
     value = request.traffic_class
     if type(value) not in (int, TrafficClass) or value not in _CLASSES:
         return Refused("malformed", "a TrafficClass is expected", "traffic_class", request.client_ref)
@@ -333,12 +345,15 @@ def with_segments(message: Message, segments: int) -> Message:
 _SEGMENTS: Final = Message.__struct_fields__.index("segments")
 
 
-def _hash(key: str) -> int:
+def _hash(key: str, source: str = "") -> int:
+    """Return that of a key among the keys of its source."""
+    if source:
+        key = f"{source}\0{key}"
     return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _hash_of_body(request: SendRequest) -> int:
-    body = (
+    body: tuple[object, ...] = (
         request.to,
         request.text,
         request.sender,
@@ -346,6 +361,8 @@ def _hash_of_body(request: SendRequest) -> int:
         request.ttl_ms,
         request.send_after_ms,
     )
+    if request.callback is not None:
+        body = (*body, request.callback.url, request.callback.mask)
     return _hash(repr(body))
 
 

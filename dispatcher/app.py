@@ -34,6 +34,7 @@ from dispatcher.carrier.profile import load
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import DAY_MS, Config
 from dispatcher.errors import ConfigError, OverloadedError
+from dispatcher.feed import Feed
 from dispatcher.model import Accepted, Event, Refused, SendRequest, TrafficClass
 from dispatcher.pipeline import Pipeline
 from dispatcher.routing.health import Health
@@ -83,6 +84,8 @@ class Dispatcher:
         """Why it stopped by itself: its store failed. Nothing is accepted or sent any more: leave."""
         self.journal: Journal
         self.pipeline: Pipeline
+        self.feed: Feed
+        """The events as they are told outside."""
         self._folder = folder or Path()
         self._now_ms = now_ms or wall_ms
         self.projection: Projection
@@ -246,6 +249,7 @@ class Dispatcher:
         tasks, self._tasks = self._tasks, []
         if not tasks:
             return
+        self.feed.is_closed = True
         self.pipeline.is_closing = True
         for task in tasks:
             task.cancel()
@@ -270,6 +274,7 @@ class Dispatcher:
             numbers[name]: load(carrier, f"carriers.{name}", config.limits.senders_max)
             for name, carrier in config.carriers.items()
         }
+        self.feed = Feed(journal, {number: name for name, number in numbers.items()})
         events = EventBuffer()
         book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
         for number, profile in profiles.items():

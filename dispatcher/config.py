@@ -16,12 +16,14 @@ The smallest one: a store, a carrier, and a route that names it::
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from dispatcher.convert import convert, did_you_mean
 from dispatcher.errors import ConfigError
+from dispatcher.faces import Admin, EventFile, Http, Label, Log, Process, Webhook
 from dispatcher.limits import SEGMENTS_MAX
 from dispatcher.model import TrafficClass
 
@@ -193,6 +195,8 @@ class Carrier(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long after the validity period a receipt is waited for; then the outcome is unknown (F76)."""
     answer_limit_ms: Annotated[int, Meta(ge=1, le=600_000)] = 2_000
     """Answers that take longer than this on average make a carrier slow: codes go elsewhere first."""
+    price: Decimal | None = None
+    """Of one segment, in the `currency` of the configuration; None: not known, and not guessed."""
 
     def __post_init__(self) -> None:
         given = [self.password, self.password_env, self.password_file]
@@ -202,6 +206,8 @@ class Carrier(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ConfigError("transceivers, transmitters: without one of them nothing can be sent")
         if self.transceivers + self.receivers == 0:
             raise ConfigError("transceivers, receivers: without one of them no receipt can come")
+        if self.price is not None and not (self.price.is_finite() and self.price >= 0):
+            raise ConfigError("price: expected 0 or more")
 
     def __repr__(self) -> str:
         """Say where it is, and never the password."""
@@ -255,6 +261,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     classes: Classes = Classes()
     retention: Retention = Retention()
     limits: Limits = Limits()
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "EUR"
+    """Of all prices: ISO 4217."""
+    http: Http = Http()
+    admin: Admin = Admin()
+    webhooks: dict[Label, Webhook] = {}
+    event_files: dict[Label, EventFile] = {}
+    log: Log = Log()
+    process: Process = Process()
 
     def __post_init__(self) -> None:
         if self.ported_numbers is not None and self.numbering_plan is None:

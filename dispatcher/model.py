@@ -123,6 +123,20 @@ class Event(NamedTuple):
         return said + (f", carrier {self.carrier}" if self.carrier else "")
 
 
+class Callback(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An address that wants to hear of one message: `url`, and `mask`, bits as of Kannel's dlr-mask.
+
+    1 delivered, 2 not delivered, 4 queued at the carrier (it took it), 8 the same, 16 refused.
+    """
+
+    url: str
+    mask: int
+
+    def __repr__(self) -> str:
+        """Say nothing personal (law 11): an address may hold a number."""
+        return f"<Callback, mask {self.mask}>"
+
+
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a sender asks for: one text to one recipient.
 
@@ -135,6 +149,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         idempotency_key: the same key and body within the idempotency window is the same message.
         ttl_ms: how long from now (from send_after, where that is given) it is worth sending; 0: as its class.
         send_after_ms: not before this time; 0: at once.
+        source: who asks, the name of an API key say; keys for idempotency are the source's own.
+        callback: an address that is told of this message alone; None: those of the configuration only.
     """
 
     to: str
@@ -145,6 +161,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     idempotency_key: str | None = None
     ttl_ms: int = 0
     send_after_ms: int = 0
+    source: str = ""
+    callback: "Callback | None" = None
 
     def __repr__(self) -> str:
         """Say nothing personal (law 11): it may end in a log."""
@@ -173,6 +191,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     client_ref: str | None = None
     key_hash: int = 0
     body_hash: int = 0
+    source: str = ""
+    callback: Callback | None = None
 
     def __repr__(self) -> str:
         """Say nothing personal (law 11): it may end in a log."""

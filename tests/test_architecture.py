@@ -19,19 +19,19 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "config", "refusal", "metrics"),
+    1: ("model", "convert", "faces", "config", "refusal", "metrics"),
     # 2: pure logic, see IMPURE.
-    2: ("admission", "encoding", "policy", "routing", "receipts", "carrier.profile", "carrier.profiles",
-        "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session", "smpp.receipt_text",
-        "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate", "smpp.dialect",
-        "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
+    2: ("admission", "api", "encoding", "policy", "routing", "receipts", "carrier.profile",
+        "carrier.profiles", "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session",
+        "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate",
+        "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
-        "accounts", "store", "ingest", "outcomes"),
+        "accounts", "files", "logs", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "simulator"),
+    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "feed", "simulator"),
     # 5: who puts it all together.
-    5: ("app", "cli", "__main__"),
+    5: ("app", "daemon", "cli", "__main__"),
 }  # fmt: skip
 PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 
@@ -43,7 +43,7 @@ PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
-          ("config", "model"), ("config", "convert"), ("carrier.profile", "encoding"),
+          ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
           ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "carrier.schedule"),
           ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
@@ -57,14 +57,16 @@ TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spe
 """Modules of layer 0 that compiled modules may import beside each other."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("ingest.http", "outcomes.webhook"),
+    "aiohttp": ("ingest", "outcomes.webhook", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
-                "ingest", "outcomes", "pipeline", "simulator", "app", "cli"),
+    "msgspec": ("model", "api", "faces", "files", "logs", "feed", "daemon", "convert", "config", "policy",
+                "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes", "pipeline",
+                "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
+    "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone
-    "uvloop": ("app", "cli", "simulator"),
+    "uvloop": ("app", "daemon", "cli", "simulator"),
 }  # fmt: skip
 """Third-party libraries and the rooms that may import them. numpy may also be in any file named batch.py."""
 

@@ -23,7 +23,7 @@ from dispatcher.store.records import EVENTS_STREAM, unpack_messages
 from dispatcher.store.schema import transaction
 
 PROJECTION: Final = "projection.db"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the tables; one of another format is made again."""
 SLICE_OCTETS: Final = 16 << 20
 """Of the journal in one transaction: some 50,000 messages with their events, 100 MB while it is folded."""
@@ -43,6 +43,7 @@ CREATE TABLE message (
     recipient INTEGER NOT NULL,  -- digits of E.164, which begin with no 0
     sender TEXT NOT NULL,
     client_ref TEXT,
+    source TEXT NOT NULL,
     traffic_class INTEGER NOT NULL,
     carrier INTEGER NOT NULL,    -- the last one that was tried; before that the first of its route, 0 if none
     segments INTEGER NOT NULL,
@@ -61,7 +62,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT
 INSERT INTO meta VALUES ('seq', 0);
 """
 _COLUMNS: Final = (
-    "n, message_id, recipient, sender, client_ref, traffic_class, carrier, segments, accepted_ms, "
+    "n, message_id, recipient, sender, client_ref, source, traffic_class, carrier, segments, accepted_ms, "
     "outcome, reason, finished_ms, key_hash, body_hash, trail"
 )
 
@@ -75,6 +76,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     to: str
     sender: str
     client_ref: str | None
+    source: str
     traffic_class: int
     carrier: int
     segments: int
@@ -147,7 +149,7 @@ class Projection:
 
     def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
         for some in _batched(rows):
-            values = _values(15, len(some))
+            values = _values(16, len(some))
             self._connection.execute(
                 f"INSERT OR IGNORE INTO message ({_COLUMNS}) VALUES {values}", _flat(some)
             )
@@ -273,6 +275,7 @@ def _row(message: Message, trail: bytes) -> tuple[Any, ...]:
         int(message.to),
         message.sender,
         message.client_ref,
+        message.source,
         message.traffic_class,
         carrier,
         message.segments,

@@ -41,6 +41,7 @@ class Story:
                 "to",
                 "sender",
                 "client_ref",
+                "source",
                 "traffic_class",
                 "segments",
                 "accepted_ms",
@@ -86,6 +87,7 @@ async def tell(journal: Journal, story: Story, count: int, sender: str = "Bank")
                     carriers=(1 + n % 3,),
                     sender=sender,
                     client_ref=None if n % 5 == 0 else f"ref-{n // 3}",
+                    source="core" if n % 2 else "",
                 )
             )
         ]

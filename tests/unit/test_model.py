@@ -23,7 +23,7 @@ def test_no_repr_shows_a_number_or_a_text() -> None:
     message = Message(
         7, bytes(16), "79161234567", "Bank", text, TrafficClass.SERVICE, 0, 0, 0, 1, 0, (1,), "79161234567"
     )
-    status = Status(7, bytes(16), "79161234567", "Bank", "79161234567", 1, 1, 1, 0, 0, 0, 0, 0, 0, b"")
+    status = Status(7, bytes(16), "79161234567", "Bank", "79161234567", "", 1, 1, 1, 0, 0, 0, 0, 0, 0, b"")
     for value in (request, message, Accepted(message), status):
         shown = repr(value)
         assert not any(each in shown for each in SECRET), shown
