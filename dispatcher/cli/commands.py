@@ -15,6 +15,11 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
+    "The daemon": (
+        Command("init", "write a configuration to start with"),
+        Command("serve", "run the dispatcher"),
+        Command("config", "check a configuration, show what it adds up to, or its schema"),
+    ),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),
         Command("plan", "import a numbering plan, or look a number up"),
