@@ -386,7 +386,7 @@ class Aftermath:
         if detail is None:
             log.info("over: %s", kind.value, extra={"carrier": lane.name, "alarm": kind.value})
         else:
-            log.error("%s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})
+            log.error("alarm: %s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})
 
 
 def _messages(batch: list[Submission]) -> list[list[Submission]]:

@@ -15,13 +15,13 @@ The smallest one: a store, a carrier, and a route that names it::
     carriers = ["first"]
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from dispatcher.convert import convert, did_you_mean
+from dispatcher.convert import convert, did_you_mean, problems
 from dispatcher.errors import ConfigError
 from dispatcher.faces import Admin, EventFile, Http, Label, Log, Process, Webhook
 from dispatcher.limits import SEGMENTS_MAX
@@ -277,21 +277,38 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def from_dict(data: Mapping[str, Any]) -> Config:
     """Return the configuration that plain tables, as TOML gives them, describe; ConfigError names the key."""
-    tables = data.get("classes")
-    if isinstance(tables, Mapping):
-        data = {**data, "classes": {name: _over_default(name, table) for name, table in tables.items()}}
+    data = _with_defaults(data)
     config = convert(data, Config)
+    for problem in _problems_of_routes(config):
+        raise ConfigError(problem)
+    return config
+
+
+def all_problems(data: Mapping[str, Any]) -> list[str]:
+    """Return everything for which `from_dict` would refuse these tables, the path of its key in front."""
+    data = _with_defaults(data)
+    return list(problems(data, Config)) or list(_problems_of_routes(convert(data, Config)))
+
+
+def _problems_of_routes(config: Config) -> Iterator[str]:
     for index, rule in enumerate(config.routes):
         at = f"routes[{index}]"
         for place, carrier in enumerate(rule.carriers):
             if carrier not in config.carriers:
                 known = did_you_mean(carrier, config.carriers)
-                raise ConfigError(f"{at}.carriers[{place}]: no carrier has the name {carrier!r}{known}")
+                yield f"{at}.carriers[{place}]: no carrier has the name {carrier!r}{known}"
         if rule.operators and config.numbering_plan is None:
-            raise ConfigError(f"{at}.operators: only a numbering_plan knows operators; name its file")
+            yield f"{at}.operators: only a numbering_plan knows operators; name its file"
         if rule.catches_all and index + 1 < len(config.routes):
-            raise ConfigError(f"routes[{index + 1}]: never reached: {at} has no condition")
-    return config
+            yield f"routes[{index + 1}]: never reached: {at} has no condition"
+            return
+
+
+def _with_defaults(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    tables = data.get("classes")
+    if not isinstance(tables, Mapping):
+        return data
+    return {**data, "classes": {name: _over_default(name, table) for name, table in tables.items()}}
 
 
 def _over_default(name: str, table: object) -> object:

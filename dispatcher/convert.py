@@ -7,7 +7,7 @@ list it would say ``$[...]``.
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -25,7 +25,8 @@ def convert(data: object, into: type[T], at: str = "") -> T:
     ConfigError: a key that is unknown or missing, a value of another type or out of its range, or what the
     Struct's own ``__post_init__`` refuses.
     """
-    _check(data, into, at)
+    for problem in problems(data, into, at):
+        raise ConfigError(problem)
     return msgspec.convert(data, into)
 
 
@@ -41,49 +42,70 @@ def join(at: str, key: object) -> str:
     return f"{at}.{key}" if at else str(key)
 
 
-def _check(data: object, kind: Any, at: str) -> None:
-    """Raise for the first thing in `data` that `kind` does not allow, its path in front."""
+def fields_of(kind: Any) -> dict[str, Any] | None:
+    """Return the types of the fields where `kind` is, or may be, a Struct; else None."""
+    struct = _one(kind, _is_struct)
+    return None if struct is None else get_type_hints(struct, include_extras=True)
+
+
+def value_of(kind: Any) -> Any:
+    """Return the type of the values where `kind` is, or may be, a table by name; else None."""
+    table = _one(kind, _is_table)
+    return None if table is None else get_args(table)[1]
+
+
+def problems(data: object, kind: Any, at: str = "") -> Iterator[str]:
+    """Yield everything in `data` that `kind` does not allow, its path in front."""
     struct = _one(kind, _is_struct)
     table = _one(kind, _is_table)
     items = _one(kind, _is_list)
     if isinstance(data, Mapping) and struct is not None:
-        _check_struct(data, struct, at)
+        yield from _problems_of_struct(data, struct, at)
     elif isinstance(data, Mapping) and table is not None:
         for key, value in data.items():
-            _leaf(key, get_args(table)[0], join(at, key))
-            _check(value, get_args(table)[1], join(at, key))
-        _leaf(data, Annotated[dict[Any, Any], *_constraints(kind)], at)
+            yield from _leaf(key, get_args(table)[0], join(at, key))
+            yield from problems(value, get_args(table)[1], join(at, key))
+        yield from _leaf(data, Annotated[dict[Any, Any], *_constraints(kind)], at)
     elif isinstance(data, list | tuple) and items is not None:
         for index, value in enumerate(data):
-            _check(value, get_args(items)[0], f"{at}[{index}]")
-        _leaf(data, Annotated[tuple[Any, ...], *_constraints(kind)], at)
+            yield from problems(value, get_args(items)[0], f"{at}[{index}]")
+        yield from _leaf(data, Annotated[tuple[Any, ...], *_constraints(kind)], at)
     else:
-        _leaf(data, kind, at)
+        yield from _leaf(data, kind, at)
 
 
-def _check_struct(data: Mapping[Any, Any], struct: type[Struct], at: str) -> None:
+def _problems_of_struct(data: Mapping[Any, Any], struct: type[Struct], at: str) -> Iterator[str]:
     hints = get_type_hints(struct, include_extras=True)
+    is_sound = True
     for key, value in data.items():
         if key not in hints:
-            raise ConfigError(f"{join(at, key)}: unknown key{did_you_mean(key, hints)}")
-        _check(value, hints[key], join(at, key))
+            is_sound = False
+            yield f"{join(at, key)}: unknown key{did_you_mean(key, hints)}"
+        else:
+            for problem in problems(value, hints[key], join(at, key)):
+                is_sound = False
+                yield problem
     for field in msgspec.structs.fields(struct):
         if field.required and field.name not in data:
-            raise ConfigError(f"{join(at, field.name)}: it is missing")
-    _leaf(data, struct, at)  # what its __post_init__ says
+            is_sound = False
+            yield f"{join(at, field.name)}: it is missing"
+    if is_sound:
+        yield from _leaf(data, struct, at)  # what its __post_init__ says
 
 
-def _leaf(data: object, kind: Any, at: str) -> None:
+def _leaf(data: object, kind: Any, at: str) -> Iterator[str]:
     if isinstance(data, float) and not math.isfinite(data):
-        raise ConfigError(f"{at}: expected a finite number, got {data}")
+        yield f"{at}: expected a finite number, got {data}"
+        return
     choices = [value for each in _choices(kind) if get_origin(each) is Literal for value in get_args(each)]
     try:
         msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         if choices and isinstance(data, str):
             known = f"one of {', '.join(map(str, choices))}{did_you_mean(data, map(str, choices))}"
-            raise ConfigError(f"{at}: {data!r} is not {known}") from None
-        raise ConfigError(f"{at}: {_readable(str(error))}" if at else _readable(str(error))) from None
+            yield f"{at}: {data!r} is not {known}"
+        else:
+            yield f"{at}: {_readable(str(error))}" if at else _readable(str(error))
 
 
 def _choices(kind: Any) -> list[Any]:

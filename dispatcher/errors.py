@@ -9,6 +9,7 @@
     │   └── TooManySegmentsError         how many segments it needs, how many are allowed
     ├── OverloadedError                  retryable: refused at the door, and how long to wait
     ├── StoreError                       what is stored cannot be read, or could not be written
+    │   └── StoreInUseError              retryable: another process has it
     └── SmppError
         ├── LocalProtocolError           we were asked to send something SMPP forbids: a bug on our side
         └── RemoteProtocolError          the SMSC broke SMPP
@@ -106,6 +107,12 @@ class OverloadedError(DispatcherError):
 
 class StoreError(DispatcherError):
     """What is stored cannot be read (cut, overwritten, made by a newer version), or could not be written."""
+
+
+class StoreInUseError(StoreError):
+    """Another process works on the store: it is one's at a time."""
+
+    retryable = True
 
 
 class SmppError(DispatcherError):

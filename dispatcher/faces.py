@@ -156,8 +156,10 @@ class EventFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the process says, on standard error."""
+    """What the process says."""
 
+    file: str | None = None
+    """Relative to the configuration; opened anew on SIGUSR2. None: standard error."""
     format: Literal["auto", "json", "text"] = "auto"
     """auto: text on a terminal, else one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -27,7 +27,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
-        "accounts", "files", "logs", "store", "ingest", "outcomes"),
+        "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "feed", "simulator"),
     # 5: who puts it all together.

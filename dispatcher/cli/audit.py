@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.cli.exits import Exit, fail
+
 if TYPE_CHECKING:
     from dispatcher.store.audit import Audit
-
-EX_NOINPUT = 66
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,10 +35,9 @@ def run(given: argparse.Namespace) -> int:
     try:
         result = audit(given.store)
     except StoreError as error:
-        print(f"dispatcher audit: {error}", file=sys.stderr)
-        return EX_NOINPUT
+        return fail("audit", str(error), Exit.NO_INPUT)
     print(json.dumps(as_json(result), indent=1) if given.json else "\n".join(describe(result)))
-    return 0 if result.is_right else 1
+    return Exit.OK if result.is_right else Exit.NO
 
 
 def as_json(result: Audit) -> dict[str, Any]:

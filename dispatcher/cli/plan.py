@@ -8,16 +8,18 @@ written while a line is wrong. ``lookup`` without a file reads a small sample, w
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dispatcher.cli.exits import Exit, fail
+
 if TYPE_CHECKING:
     from dispatcher.routing.plan import Complaint, NumberingPlan, Range
 
-EX_DATAERR, EX_NOINPUT = 65, 66
 _SHOWN_MAX = 20  # complaints that are printed: a wrong separator spoils every line
 SAMPLE = Path(__file__).parents[1] / "routing" / "sample_plan.csv"
 
@@ -41,10 +43,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     importer.add_argument(
         "--encoding", default="utf-8-sig", metavar="NAME", help="of FILE, e.g. cp1251 (utf-8)"
     )
+    importer.add_argument("--json", action="store_true", help="JSON for programs")
     look = kinds.add_parser("lookup", help="say whose range a number lies in")
     look.set_defaults(run=run_lookup)
     look.add_argument("number", metavar="NUMBER", help="with its country code; + and blanks do not matter")
     look.add_argument("--plan", metavar="PLAN.csv", help="the plan (a small sample, made up)")
+    look.add_argument("--json", action="store_true", help="JSON for programs")
 
 
 def run_import(given: argparse.Namespace) -> int:
@@ -55,15 +59,18 @@ def run_import(given: argparse.Namespace) -> int:
     if isinstance(found, int):
         return found
     if not found:
-        return _fail(f"{given.file}: it holds no range", EX_DATAERR)
+        return _fail(f"{given.file}: it holds no range", Exit.DATA)
     plan = NumberingPlan(found)
     partial = Path(given.output + ".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         file.writelines(written(plan.ranges))
     partial.replace(given.output)
+    if given.json:
+        print(json.dumps({"lines": len(found), "ranges": len(plan), "operators": len(plan.operators)}))
+        return Exit.OK
     ranges, operators = f"{len(plan):,} ranges", f"{len(plan.operators):,} operators"
     print(f"{given.output}: {len(found):,} lines became {ranges} of {operators}")
-    return 0
+    return Exit.OK
 
 
 def run_lookup(given: argparse.Namespace) -> int:
@@ -75,7 +82,7 @@ def run_lookup(given: argparse.Namespace) -> int:
 
     number = normaliser()("".join(mark for mark in given.number if mark not in " -()."))
     if isinstance(number, Refusal):
-        return _fail(number.reason, 2)
+        return _fail(number.reason, Exit.USAGE)
     found = _read(given.plan or str(SAMPLE), "utf-8-sig")
     if isinstance(found, int):
         return found
@@ -84,11 +91,15 @@ def run_lookup(given: argparse.Namespace) -> int:
     country = country_of(number) or "no country"
     if given.plan is None:
         print("dispatcher plan: no --plan given: this is the sample, which is made up", file=sys.stderr)
+    if given.json:
+        operator, region = (holder.operator, holder.region) if holder else (None, None)
+        print(json.dumps({"country": country_of(number), "operator": operator, "region": region}))
+        return Exit.OK if holder else Exit.NO
     if holder is None:
         print(f"{country}, in no range of the plan")
-        return 1
+        return Exit.NO
     print(f"{country}, {holder.operator}{', ' if holder.region else ''}{holder.region}")
-    return 0
+    return Exit.OK
 
 
 def _read(name: str, encoding: str) -> list[Range] | int:
@@ -99,24 +110,23 @@ def _read(name: str, encoding: str) -> list[Range] | int:
         with Path(name).open(encoding=encoding, newline="") as file:
             ranges, complaints = parse(file)
     except OSError as error:
-        return _fail(f"{name}: {error.strerror}", EX_NOINPUT)
+        return _fail(f"{name}: {error.strerror}", Exit.NO_INPUT)
     except LookupError:
-        return _fail(f"--encoding: nobody knows {encoding!r}", 2)
+        return _fail(f"--encoding: nobody knows {encoding!r}", Exit.USAGE)
     except UnicodeDecodeError:
-        return _fail(f"{name}: not {encoding}; --encoding names another, e.g. cp1251", EX_DATAERR)
-    return ranges if not _complain(name, chain(complaints, overlaps(ranges))) else EX_DATAERR
+        return _fail(f"{name}: not {encoding}; --encoding names another, e.g. cp1251", Exit.DATA)
+    return ranges if not _complain(name, chain(complaints, overlaps(ranges))) else Exit.DATA
 
 
 def _complain(name: str, complaints: Iterable[Complaint]) -> bool:
     """Print the first complaints; return whether there are any."""
     listed = list(islice(complaints, _SHOWN_MAX + 1))
     for complaint in listed[:_SHOWN_MAX]:
-        _fail(f"{name}: {complaint}", EX_DATAERR)
+        _fail(f"{name}: {complaint}", Exit.DATA)
     if len(listed) > _SHOWN_MAX:
-        _fail(f"{name}: and more; nothing was written", EX_DATAERR)
+        _fail(f"{name}: and more; nothing was written", Exit.DATA)
     return bool(listed)
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"dispatcher plan: {message}", file=sys.stderr)
-    return code
+def _fail(message: str, code: Exit) -> Exit:
+    return fail("plan", message, code)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import json
 from pathlib import Path
 
-EX_DATAERR, EX_UNAVAILABLE = 65, 69
+from dispatcher.cli.exits import Exit, fail
+
+_SHOWN = 20
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,6 +21,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.set_defaults(run=run)
     parser.add_argument("store", metavar="STORE", type=Path, help="the folder of the store")
+    parser.add_argument("--json", action="store_true", help="JSON for programs")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -36,17 +39,20 @@ def run(given: argparse.Namespace) -> int:
             delete(given.store)
             projection = Projection(given.store, lambda seq, stream, first, last: damaged.append(seq))
             rows = 0
-            while more := projection.catch_up():
-                rows += more
+            while folded := projection.catch_up():
+                rows += folded
             messages = projection.count()
             projection.close()
         finally:
             lock.release()
     except StoreError as error:
-        print(f"dispatcher rebuild: {error}", file=sys.stderr)
-        return EX_UNAVAILABLE
-    print(f"{messages:,} messages from {rows:,} rows")
+        return fail("rebuild", str(error), Exit.UNAVAILABLE)
+    if given.json:
+        print(json.dumps({"messages": messages, "rows": rows, "damaged_rows": damaged}))
+    else:
+        print(f"{messages:,} messages from {rows:,} rows")
     if damaged:
-        print(f"dispatcher rebuild: {len(damaged)} damaged rows left out: {damaged[:20]}", file=sys.stderr)
-        return EX_DATAERR
-    return 0
+        more = f" and {len(damaged) - _SHOWN:,} more" if len(damaged) > _SHOWN else ""
+        said = f"{len(damaged):,} damaged rows left out: {', '.join(map(str, damaged[:_SHOWN]))}{more}"
+        return fail("rebuild", said, Exit.DATA)
+    return Exit.OK

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import json
 from pathlib import Path
 
-EX_DATAERR, EX_UNAVAILABLE = 65, 69
+from dispatcher.cli.exits import Exit, fail
+
 _SHOWN = 20
 
 
@@ -21,6 +22,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.set_defaults(run=run)
     parser.add_argument("store", metavar="STORE", type=Path, help="the folder of the store")
+    parser.add_argument("--json", action="store_true", help="JSON for programs")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -33,12 +35,13 @@ def run(given: argparse.Namespace) -> int:
             raise StoreError(f"{given.store} is no folder")
         repaired = repair(given.store)
     except StoreError as error:
-        print(f"dispatcher repair: {error}", file=sys.stderr)
-        return EX_UNAVAILABLE
-    print(f"{repaired.rows:,} rows are whole and stand in the new journal; the old one is now {DAMAGED}")
+        return fail("repair", str(error), Exit.UNAVAILABLE)
+    if given.json:
+        print(json.dumps({"rows": repaired.rows, "lost_rows": repaired.lost, "damaged": DAMAGED}))
+    else:
+        print(f"{repaired.rows:,} rows are whole and stand in the new journal; the old one is now {DAMAGED}")
     if not repaired.lost:
-        return 0
+        return Exit.OK
     shown = ", ".join(map(str, repaired.lost[:_SHOWN]))
     more = f" and {len(repaired.lost) - _SHOWN:,} more" if len(repaired.lost) > _SHOWN else ""
-    print(f"dispatcher repair: {len(repaired.lost):,} rows are lost: {shown}{more}", file=sys.stderr)
-    return EX_DATAERR
+    return fail("repair", f"{len(repaired.lost):,} rows are lost: {shown}{more}", Exit.DATA)

@@ -18,10 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from dispatcher.cli.exits import Exit, fail
+
 if TYPE_CHECKING:
     from dispatcher.encoding import Explanation, Options, Segmented
 
-EX_DATAERR, EX_NOINPUT = 65, 66
 _SLICE = 10_000  # texts counted at a time: a few megabytes, and the batch form is at full speed
 
 
@@ -69,9 +70,9 @@ def run(given: argparse.Namespace) -> int:
     try:
         encoder(**options)
     except ConfigError as error:
-        return _fail(str(error), 2)
+        return _fail(str(error), Exit.USAGE)
     if given.column is not None and given.file is None:
-        return _fail("--column goes with --file", 2)
+        return _fail("--column goes with --file", Exit.USAGE)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     if given.file is None:
@@ -79,14 +80,13 @@ def run(given: argparse.Namespace) -> int:
     try:
         opened = _open(given.file)
     except OSError as error:
-        return _fail(f"{given.file}: {error.strerror}", EX_NOINPUT)
+        return _fail(f"{given.file}: {error.strerror}", Exit.NO_INPUT)
     with opened as file:
         return _run_file(given, options, file)
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"dispatcher segments: {message}", file=sys.stderr)
-    return code
+def _fail(message: str, code: Exit) -> Exit:
+    return fail("segments", message, code)
 
 
 def _open(name: str) -> AbstractContextManager[TextIO]:
@@ -108,11 +108,11 @@ def _run_text(given: argparse.Namespace, options: Options) -> int:
         with _open("-") as file:
             text = file.read().removesuffix("\n").removesuffix("\r")
     if _is_no_utf8(text):
-        return _fail("the text is not UTF-8", EX_DATAERR)
+        return _fail("the text is not UTF-8", Exit.DATA)
     try:
         message, explanation = segment(text, **options), explain(text, **options)
     except EncodingError as error:
-        return _fail(str(error), EX_DATAERR)
+        return _fail(str(error), Exit.DATA)
     if given.json:
         print(json.dumps(_as_json(message, explanation, given.price), ensure_ascii=False))
     else:
@@ -222,13 +222,13 @@ def _run_file(given: argparse.Namespace, options: Options, file: TextIO) -> int:
                     row = {"line": line, "alphabet": alphabet, "units": units, "segments": segments}
                     print(json.dumps({"line": line, "error": reason} if reason else row))
                 elif reason:
-                    _fail(f"line {line}: {reason}", EX_DATAERR)
+                    _fail(f"line {line}: {reason}", Exit.DATA)
                 alphabets[alphabet] = alphabets.get(alphabet, 0) + segments
             totals["texts"] += len(batch)
             totals["segments"] += int(counts.segments.sum())
             totals["refused"] += int((counts.segments == 0).sum())
     except _UnreadableError as error:
-        return _fail(f"{given.file}: {error}", EX_DATAERR)
+        return _fail(f"{given.file}: {error}", Exit.DATA)
     alphabets.pop("", None)
     cost = None if given.price is None else given.price * totals["segments"]
     if given.json:
@@ -241,7 +241,7 @@ def _run_file(given: argparse.Namespace, options: Options, file: TextIO) -> int:
             + (f", {totals['refused']:,} refused" if totals["refused"] else "")
             + (f", cost {cost:,f}" if cost is not None else "")
         )
-    return EX_DATAERR if totals["refused"] else 0
+    return Exit.DATA if totals["refused"] else 0
 
 
 class _UnreadableError(Exception):

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.cli.exits import Exit, fail
+
 if TYPE_CHECKING:
     from dispatcher.simulator import Settings, Simulator
 
-EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = 66, 69, 73, 78
 _LIVE_S, _LINE_S = 1.0, 10.0
 
 
@@ -111,16 +112,15 @@ def run(given: argparse.Namespace) -> int:
         settings = _settings(given)
         return _serve(settings, given)
     except ConfigError as error:
-        return _fail(str(error), EX_CONFIG)
+        return _fail(str(error), Exit.CONFIG)
     except FileNotFoundError as error:
-        return _fail(f"{error.filename}: {error.strerror}", EX_NOINPUT)
+        return _fail(f"{error.filename}: {error.strerror}", Exit.NO_INPUT)
     except KeyboardInterrupt:
         return 0
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"dispatcher simulate: {message}", file=sys.stderr)
-    return code
+def _fail(message: str, code: Exit) -> Exit:
+    return fail("simulate", message, code)
 
 
 # ---- from flags to settings ----
@@ -210,7 +210,7 @@ def _serve(settings: Settings, given: argparse.Namespace) -> int:
         try:
             given.ledger.write_bytes(simulator.ledger.json() + b"\n")
         except OSError as error:
-            return _fail(f"{given.ledger}: {error.strerror}", EX_CANTCREAT)
+            return _fail(f"{given.ledger}: {error.strerror}", Exit.CANNOT_CREATE)
     return code
 
 
@@ -225,7 +225,7 @@ async def _until_stopped(simulator: Simulator, given: argparse.Namespace) -> int
     try:
         await simulator.start()
     except OSError as error:
-        return _fail(f"{simulator.settings.host}:{simulator.port}: {error.strerror}", EX_UNAVAILABLE)
+        return _fail(f"{simulator.settings.host}:{simulator.port}: {error.strerror}", Exit.UNAVAILABLE)
     control = f", control on 127.0.0.1:{simulator.control.port}" if simulator.control else ""
     tls = " with TLS" if simulator.tls else ""
     print(f"SMSC on {simulator.settings.host}:{simulator.port}{tls}{control}", flush=True)

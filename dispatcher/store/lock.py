@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from dispatcher.errors import StoreError
+from dispatcher.errors import StoreInUseError
 
 LOCK: Final = "lock"
 
@@ -14,7 +14,7 @@ class Lock:
     """Holds a store for this process until `release`, or until the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Take it at once; StoreError if another process holds it. The file's text only says who."""
+        """Take it at once; StoreInUseError if another process holds it. The file's text only says who."""
         self._file = (folder / LOCK).open("a+", encoding="ascii")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -22,7 +22,7 @@ class Lock:
             self._file.seek(0)
             owner = self._file.read(20).strip() or "unknown"
             self._file.close()
-            raise StoreError(f"{folder} is in use by another process (pid {owner})") from None
+            raise StoreInUseError(f"{folder} is in use by another process (pid {owner})") from None
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()

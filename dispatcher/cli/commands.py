@@ -1,0 +1,65 @@
+"""The table of commands: names, groups, one line of help each. A module is imported when it is called."""
+
+import argparse
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """One line of the help. ``dispatcher.cli.NAME`` is its module, whose ``add_to`` makes its parser."""
+
+    name: str
+    help: str
+
+
+COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
+    "The daemon": (
+        Command("init", "write a configuration to start with"),
+        Command("serve", "run the dispatcher"),
+        Command("config", "check a configuration, show what it adds up to, or its schema"),
+    ),
+    "Texts and numbers": (
+        Command("segments", "count the segments of a text or of a file of texts"),
+        Command("plan", "import a numbering plan, or look a number up"),
+    ),
+    "The store": (
+        Command("audit", "prove that a store has lost nothing"),
+        Command("rebuild", "make the projection of a store anew"),
+        Command("repair", "make a new journal of what is whole in a damaged one"),
+    ),
+    "Try it out": (Command("simulate", "run an SMSC on this machine, well or badly behaved"),),
+}
+"""Every command, in the order of the help."""
+
+
+def names() -> list[str]:
+    """Return the names of all commands."""
+    return [each.name for group in COMMANDS.values() for each in group]
+
+
+def parser_of(*commands: str) -> argparse.ArgumentParser:
+    """Return a parser that knows these commands, whose modules it imports."""
+    parser = argparse.ArgumentParser(prog="dispatcher")
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in commands:
+        import_module(f"dispatcher.cli.{name}").add_to(parsers)
+    return parser
+
+
+def overview() -> Iterator[str]:
+    """Yield the lines of ``dispatcher --help``."""
+    yield "usage: dispatcher COMMAND ..."
+    yield "\nA dispatcher of SMS for those who send many: it says the truth about each, and loses none."
+    for title, group in COMMANDS.items():
+        yield f"\n{title}:"
+        yield from (f"  {each.name:<14}{each.help}" for each in group)
+    yield "\n`dispatcher help COMMAND` says more, `dispatcher help exits` lists the exit codes."
+
+
+def unknown(command: str) -> str:
+    """Return what to say about a command that there is not."""
+    close = get_close_matches(command, names(), 1)
+    hint = f"did you mean {close[0]!r}?" if close else "`dispatcher --help` lists them"
+    return f"there is no command {command!r}; {hint}"

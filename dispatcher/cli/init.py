@@ -1,0 +1,80 @@
+"""``dispatcher init``: a configuration to start with, which works at once against the simulator."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from dispatcher.cli.exits import CommandError, Exit
+
+UNIT: Final = Path(__file__).with_name("dispatcher.service")
+
+START: Final = """\
+# The configuration of a dispatcher. `dispatcher config check` tells everything that is wrong with it,
+# `dispatcher config show` all that is not written here, `dispatcher config schema` all that could be.
+
+store = "data"              # the journal: a folder on a disk of its own where there is one
+#default_country = "DE"     # whose national forms of numbers are understood; without, only +49...
+
+[http]                      # the door for messages
+host = "127.0.0.1"          # other addresses need [http.tls], or allow_plain = true
+port = 8080
+
+[admin]                     # health, metrics, switches
+port = 8081
+
+[carriers.first]            # one account at an operator; this one is `dispatcher simulate`
+host = "127.0.0.1"
+port = 2775
+system_id = "demo"
+#password_file = "first.password"   # chmod 600; systemd: LoadCredential=first.password:...
+window = 100                # unanswered submit_sm of a bind: from the contract
+tps = 200.0                 # segments a second of the account: from the contract
+
+[[routes]]                  # tried in order; conditions are traffic_classes, prefixes, countries, senders
+carriers = ["first"]        # the first takes all, the next ones what it cannot
+"""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "init",
+        help="write a configuration to start with",
+        description="Write dispatcher.toml and make the folder of the store. Nothing is overwritten.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path(), help="where (here)")
+    parser.add_argument("--systemd", action="store_true", help="print a systemd unit, and write nothing")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the command."""
+    if given.systemd:
+        print(UNIT.read_text(encoding="utf-8"), end="")
+        return Exit.OK
+    folder: Path = given.folder
+    path = folder / "dispatcher.toml"
+    if path.exists():
+        raise CommandError(f"{path} is there already: nothing is overwritten", Exit.CANNOT_CREATE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "data").mkdir(mode=0o700, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(START)
+    except FileExistsError:
+        raise CommandError(f"{folder} is no folder, or {path} is there already", Exit.CANNOT_CREATE) from None
+    print(f"{path} is written. Next, each in a terminal of its own:\n")
+    for command in next_commands(path):
+        print(f"  {command}")
+    return Exit.OK
+
+
+def next_commands(path: Path) -> list[str]:
+    """Return what to type next."""
+    return [
+        "dispatcher simulate --system-id demo",
+        f"dispatcher serve --config {path}",
+        f"dispatcher audit {path.parent / 'data'}",
+    ]
