@@ -110,16 +110,37 @@ class Reader:
     def find(self, numbers: Iterable[int]) -> dict[int, Message]:
         """Return messages by their numbers; those that are not there are left out."""
         wanted = set(numbers)
+        around = self.around(wanted)
+        return {n: around[n] for n in sorted(wanted) if n in around}
+
+    def around(self, numbers: Iterable[int]) -> dict[int, Message]:
+        """Return the same and all that stand in one row with one of them: who asks for one asks for the next,
+        and a row is unpacked as a whole."""
         found: dict[int, Message] = {}
-        for n in sorted(wanted):
+        for n in sorted(set(numbers)):
             if n not in found:
                 for row in self._holding(n):
-                    for message in unpack_messages(row.body, row.count):
-                        if message.n in wanted:
-                            found[message.n] = message
-                    if n in found:
+                    messages = {message.n: message for message in unpack_messages(row.body, row.count)}
+                    if n in messages:
+                        found |= messages
                         break
         return found
+
+    def seq_at(self, at_ms: int) -> int:
+        """Return the seq of the first row that was written at a time or later; behind the last: none was.
+
+        As far as the wall clock did not go back.
+        """
+        low, high = self.bounds
+        high += 1
+        while low < high:
+            middle = (low + high) // 2
+            query = "SELECT at_ms FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"
+            if self._connection.execute(query, (middle,)).get < at_ms:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that is whole, or None."""
