@@ -21,7 +21,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     # 1: values and settings.
     1: ("model", "convert", "faces", "config", "refusal", "metrics"),
     # 2: pure logic, see IMPURE.
-    2: ("admission", "api", "dlr_url", "encoding", "policy", "routing", "receipts", "carrier.profile",
+    2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts",
+        "carrier.profile",
         "carrier.profiles", "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session",
         "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate",
         "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
@@ -29,7 +30,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "feed", "simulator"),
+    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "withdrawal", "feed", "simulator"),
     # 5: who puts it all together.
     5: ("app", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -38,8 +39,8 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery")
-        for other in ("carrier.lane", "pipeline", "backlog", "aftermath")}  # fmt: skip
+PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery", "withdrawal")
+        for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "withdrawal")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
