@@ -4,6 +4,7 @@ Values only; times are RFC 3339 in UTC with milliseconds. No full number and no 
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -68,6 +69,24 @@ class Called(Struct, frozen=True, gc=False):
         return f"<Called {self.event.type} {self.event.id}>"
 
 
+class Checked(Struct, frozen=True, kw_only=True, gc=False):
+    """What would become of a message if it were sent now: a dry run."""
+
+    alphabet: str
+    segments: int
+    units: int
+    """Septets of GSM-7, octets of others."""
+    forced_by: tuple[tuple[str, int], ...] = ()
+    """Characters that force the alphabet, each with its position in the text, from 0."""
+    cheaper: str | None = None
+    """What would cost less; None: nothing would."""
+    carriers: tuple[str, ...]
+    """Its route: names, best first."""
+    price: Decimal | None = None
+    """Of all segments; None: not known."""
+    currency: str
+
+
 ABOUT_MESSAGES: Final = frozenset(EventKind) - {EventKind.PARKED, EventKind.ORPHANED}
 """Kinds that are told outside."""
 
@@ -107,6 +126,12 @@ _OF_ALL: Final = frozenset({EventKind.FINISHED, EventKind.CORRECTED, EventKind.R
 _WITH_OUTCOME: Final = frozenset({EventKind.FINISHED, EventKind.CORRECTED, EventKind.FAILED})
 
 
+def masked(number: str) -> str:
+    """Return a number as it may be shown: 7916***4567; of a short one, less."""
+    shown = 4 if len(number) > 10 else 2
+    return f"{number[:shown]}***{number[-shown:]}" if len(number) > 4 else "***"
+
+
 def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int, str]) -> EventOut:
     """Return an event as it is told outside. `carriers`: names by number."""
     kind, segment, carrier, code, _, at_ms, tail = event
@@ -140,3 +165,8 @@ def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int
         reason=reason or UNSET,
         retry_at=rfc3339(int.from_bytes(tail, "little")) if kind == EventKind.RETRY else UNSET,
     )
+
+
+def message_state_name(code: int) -> str:
+    """Return the message_state of a RECEIPTED event's code, as SMPP spells it, in lower case."""
+    return _STATES.get(code & 0xFF, str(code & 0xFF))

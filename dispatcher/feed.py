@@ -28,7 +28,8 @@ class Feed:
 
     def __init__(self, journal: Journal, carriers: dict[int, str]) -> None:
         self._journal = journal
-        self._carriers = carriers
+        self.carriers = carriers
+        """Names by number."""
         self._subjects: OrderedDict[int, Subject] = OrderedDict()
         self.is_closed = False
         """Set before the journal is closed: nobody follows any more."""
@@ -49,7 +50,7 @@ class Feed:
 
         A slice may be empty: its cursor still says how far was read. Only what is durable is told.
         """
-        carriers = self._carriers
+        carriers = self.carriers
         async for cursor, some in self._read(after, kinds, follow):
             yield cursor, [event_out(at, event, subject, carriers) for at, event, subject in some]
 
@@ -57,7 +58,7 @@ class Feed:
         self, after: Cursor, kinds: Iterable[EventKind], *, follow: bool = True
     ) -> AsyncIterator[tuple[Cursor, list[Called]]]:
         """Yield the same of messages that have a callback, each with the message."""
-        carriers = self._carriers
+        carriers = self.carriers
         async for cursor, some in self._read(after, kinds, follow):
             theirs = [each for each in some if each[2].callback is not None]
             messages = await self._journal.find({event.n for _, event, _ in theirs}) if theirs else {}

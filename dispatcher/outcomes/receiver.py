@@ -325,5 +325,3 @@ class Receiver:
 
 def _moved(item: Item) -> Moved:
     return Moved(item.key, item.attempts, item.first_ms, item.due_ms, item.parked_ms, item.why)
-
-
