@@ -128,6 +128,13 @@ class Served:
         return await self.process.wait()
 
 
+def command(path: Path, program: str = "") -> list[str]:
+    """Return the command that serves a configuration; `program`: Python that runs in the process before."""
+    start = f"{program}\nimport sys; from dispatcher.__main__ import main; sys.exit(main())"
+    python = [sys.executable, "-c", start] if program else [sys.executable, "-m", "dispatcher"]
+    return [*python, "serve", "--config", str(path)]
+
+
 @asynccontextmanager
 async def serving(
     path: Path,
@@ -137,15 +144,10 @@ async def serving(
     program: str = "",
     wait_ready: bool = True,
 ) -> AsyncIterator[Served]:
-    """Run the daemon on a configuration; at the end it is gone. `program`: Python that runs in it before."""
-    start = f"{program}\nimport sys; from dispatcher.__main__ import main; sys.exit(main())"
-    command = [sys.executable, "-c", start] if program else [sys.executable, "-m", "dispatcher"]
+    """Run the daemon on a configuration; at the end it is gone. `program`: see `command`."""
     process = await asyncio.create_subprocess_exec(
         *as_user(uid),
-        *command,
-        "serve",
-        "--config",
-        str(path),
+        *command(path, program),
         cwd=ROOT,
         env={**os.environ, **(environ or {})},
         stdin=asyncio.subprocess.DEVNULL,
