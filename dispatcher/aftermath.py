@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.queue import ClassQueue
+from dispatcher.carrier.queue import ClassQueue, by_message
 from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
 from dispatcher.config import Config
@@ -87,6 +87,7 @@ class Aftermath:
         for submission, command_status, _ in refused:
             disposition = profile.disposition(command_status)
             self.health[lane.number].answered(disposition, lane.latency_ms, now_ms)
+            self._pipeline.counters.refusals[lane.number, command_status] += 1
             decision = self._judge(lane, submission, disposition, command_status, now_ms)
             if decision.action is Action.NOW:
                 again.append(submission)
@@ -221,6 +222,7 @@ class Aftermath:
                 submission.traffic_class, submission.deadline_ms, frame, number,
             )  # fmt: skip
             copy.attempts, copy.trouble = submission.attempts, submission.trouble
+            copy.since_ms = submission.since_ms
             moved.append(copy)
         lane = self._pipeline.lanes[number]
         lane.queues[first.traffic_class].waiting.extend(moved)
@@ -268,7 +270,7 @@ class Aftermath:
         for submission in mine:
             submission.attempts = due.attempts
         if not mine:  # the carrier's profile has changed: it would be another segment
-            self._book.finish(due.n, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
+            self._end(message, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
         elif is_noted:
             self._doubted(lane, mine, now_ms)
         else:
@@ -304,7 +306,7 @@ class Aftermath:
             batch: list[Submission] = []
             kept: list[Submission] = []
             queue.take_into(batch, MOVE_MOST, now_ms)
-            for segments in _messages(batch):
+            for segments in by_message(batch):
                 number = self._other(lane, segments[0], now_ms)
                 if (
                     number is None
@@ -349,7 +351,7 @@ class Aftermath:
             configured.sort(key=lambda each: each != tried)
             configured = configured or list(self._pipeline.admission.route_of(message))
             if not configured:
-                self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
+                self._end(message, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return
             number = self.health.pick(configured, now_ms, urgent) or configured[0]
         submissions = self._pipeline.submissions(number, message, now_ms)
@@ -359,7 +361,7 @@ class Aftermath:
         else:
             submissions = [each for each in submissions if each.segment == due.segment]
         if not submissions:
-            self._book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
+            self._end(message, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
         elif due.attempts == HOLD:
             self._book.fail(submissions[0], Outcome.UNKNOWN, Reason.UNANSWERED, now_ms)
         else:
@@ -368,6 +370,9 @@ class Aftermath:
             lane = self._pipeline.lanes[number]
             lane.queues[message.traffic_class].waiting.extend(submissions)
             lane.look()
+
+    def _end(self, message: Message, outcome: Outcome, reason: Reason, carrier: int, now_ms: int) -> None:
+        self._book.finish(message.n, outcome, reason, carrier, now_ms, message.traffic_class)
 
     # ---- what carriers send beside answers and plain receipts ----
 
@@ -387,14 +392,3 @@ class Aftermath:
             log.info("over: %s", kind.value, extra={"carrier": lane.name, "alarm": kind.value})
         else:
             log.error("alarm: %s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})
-
-
-def _messages(batch: list[Submission]) -> list[list[Submission]]:
-    """Divide segments into messages."""
-    found: list[list[Submission]] = []
-    for submission in batch:
-        if found and found[-1][0].n == submission.n:
-            found[-1].append(submission)
-        else:
-            found.append([submission])
-    return found

@@ -22,21 +22,23 @@ from typing import Any, Final, NamedTuple
 from dispatcher._ext.book import Book, Submission, submissions
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch, Recall, number_of
+from dispatcher.admission import Admission, Batch, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
+from dispatcher.counters import Counters
 from dispatcher.errors import OverloadedError, StoreError
-from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest, TrafficClass
+from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.records import EVENTS_STREAM, pack_messages
+from dispatcher.withdrawal import withdraw
 
 RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
@@ -94,6 +96,7 @@ class Pipeline:
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
+        self.counters = Counters()
         self.later_stream = later_stream
         self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()
@@ -123,6 +126,8 @@ class Pipeline:
                 self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
         if batch.repeats:
             await self._repeat(batch, requests)
+        if len(batch.messages) < len(requests):
+            self.counters.judged(batch.verdicts)
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
 
     def _closed(self) -> list[int]:
@@ -157,12 +162,13 @@ class Pipeline:
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
             if queue.expect(messages, sum(map(len, frames))):
-                arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
+                segments = submissions(messages, frames, carrier, 0, now_ms)
+                arrivals.append(self._arrive(lane, queue, segments, now_ms))
         count, body = self.events.take()
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
         done: asyncio.Future[None] = self._loop.create_future()
-        self.journal.append(rows, partial(self._written, arrivals, later, done))
+        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later, done))
         return done
 
     def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:
@@ -179,11 +185,14 @@ class Pipeline:
 
     def _written(
         self,
+        messages: list[Message],
         arrivals: list[Arrival],
         later: list[Message],
         done: asyncio.Future[None],
         error: Exception | None,
     ) -> None:
+        if error is None:
+            self.book.intake.add(messages, messages[0].accepted_ms, bool(later))
         for lane, queue, batch, claimed in arrivals:
             queue.arriving -= len(batch) - claimed
             queue.arrived()
@@ -211,34 +220,7 @@ class Pipeline:
 
     async def cancel(self, message_id: bytes) -> bool:
         """Take back a message that waits. True: it ends as cancelled and is never sent."""
-        n = number_of(message_id)
-        message = (await self.journal.find([n])).get(n)
-        if message is None or message.message_id != message_id or not self._take_out(message):
-            return False
-        self.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, self.now_ms())
-        await self.committed()
-        return True
-
-    def _take_out(self, message: Message) -> bool:
-        if self.book.is_finished(n := message.n):
-            return False
-        if not self.book.touched(n) and self.aftermath.schedule.remove(n):
-            return True
-        for lane in self.lanes.values():
-            queue = lane.queues[message.traffic_class]
-            waiting = queue.waiting.find(n)
-            if len(waiting) == message.segments and not any(each.attempts for each in waiting):
-                for submission in waiting:
-                    submission.cancelled = True
-                lane.look()
-                return True
-        if message.send_after_ms or self.book.touched(n) or message.carriers[0] not in self.lanes:
-            return False
-        queue = self.lanes[message.carriers[0]].queues[message.traffic_class]
-        if not queue.loaded_n < n <= queue.tail_n:
-            return False
-        queue.skip.add(n)
-        return True
+        return await withdraw(self, message_id)
 
     # ---- durability ----
 
@@ -364,7 +346,9 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        return submissions([message], [frames], number, now_ms) if len(frames) == message.segments else []
+        if len(frames) != message.segments:
+            return []
+        return submissions([message], [frames], number, now_ms, message.send_after_ms or message.accepted_ms)
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""

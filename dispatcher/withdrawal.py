@@ -1,0 +1,44 @@
+"""A message that its sender takes back: wherever it waits, as long as nothing of it may have been written."""
+
+from typing import TYPE_CHECKING
+
+from dispatcher.admission import number_of
+from dispatcher.model import Message, Outcome, Reason
+
+if TYPE_CHECKING:
+    from dispatcher.pipeline import Pipeline
+
+
+async def withdraw(pipeline: "Pipeline", message_id: bytes) -> bool:
+    """Take back a message that waits. True: it ends as cancelled and is never sent."""
+    n = number_of(message_id)
+    message = (await pipeline.journal.find([n])).get(n)
+    if message is None or message.message_id != message_id or not _take_out(pipeline, message):
+        return False
+    now_ms = pipeline.now_ms()
+    pipeline.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, now_ms, message.traffic_class)
+    await pipeline.committed()
+    return True
+
+
+def _take_out(pipeline: "Pipeline", message: Message) -> bool:
+    book = pipeline.book
+    if book.is_finished(n := message.n):
+        return False
+    if not book.touched(n) and pipeline.aftermath.schedule.remove(n):
+        return True
+    for lane in pipeline.lanes.values():
+        queue = lane.queues[message.traffic_class]
+        waiting = queue.waiting.find(n)
+        if len(waiting) == message.segments and not any(each.attempts for each in waiting):
+            for submission in waiting:
+                submission.cancelled = True
+            lane.look()
+            return True
+    if message.send_after_ms or book.touched(n) or message.carriers[0] not in pipeline.lanes:
+        return False
+    queue = pipeline.lanes[message.carriers[0]].queues[message.traffic_class]
+    if not queue.loaded_n < n <= queue.tail_n:
+        return False
+    queue.skip.add(n)
+    return True
