@@ -391,4 +391,4 @@ class Aftermath:
         if detail is None:
             log.info("over: %s", kind.value, extra={"carrier": lane.name, "alarm": kind.value})
         else:
-            log.error("%s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})
+            log.error("alarm: %s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})

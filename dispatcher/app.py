@@ -110,6 +110,11 @@ class Dispatcher:
     ) -> None:
         await self.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are accepted, or what was accepted is being brought to rest."""
+        return self._is_open
+
     def _check_open(self) -> None:
         if not self._is_open:
             raise RuntimeError("the dispatcher is not open: use it within `async with`, or after `open()`")

@@ -4,7 +4,7 @@
 
     configuration, log        before the loop: cli/serve.py
     dispatcher.open()         from here on messages are accepted
-    parts, one by one         HTTP, admin port, webhooks, event files: see `parts_of` at the end
+    parts, one by one         HTTP, admin port, webhooks, event files: see parts.py
     READY=1                   systemd is told
     SIGTERM, SIGINT           drain: 503, answers, parts in reverse, unbind, flush; exit code 0
     a second one              stop at once; the journal holds what waits
@@ -24,7 +24,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final, Literal, Protocol
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from dispatcher import __version__
 from dispatcher.app import Dispatcher
@@ -33,6 +34,7 @@ from dispatcher.config import Config
 from dispatcher.errors import ConfigError, StoreError
 from dispatcher.files import Loaded, load, located
 from dispatcher.logs import Logs
+from dispatcher.parts import Owner, Part, parts_of
 from dispatcher.stalls import StallWatch
 from dispatcher.systemd import STARTING_S, Systemd
 
@@ -49,19 +51,6 @@ TASKS_MAX: Final = 50
 """Lines about tasks in a dump of the state; tasks at the same place are one line."""
 
 
-class Part(Protocol):
-    """Something that runs beside the dispatcher, from `start` until `stop`."""
-
-    async def start(self) -> None:
-        """Begin. ConfigError, OSError: it cannot, and the process ends."""
-
-    async def stop(self, limit_ms: int) -> None:
-        """End within the limit; what is under way may come to its end."""
-
-    async def reload(self, config: Config) -> None:
-        """Take up a changed configuration. ConfigError, OSError: it cannot; nothing is changed."""
-
-
 class Daemon:
     """One process: `run` it to its end. Parts may read all of its attributes."""
 
@@ -69,13 +58,13 @@ class Daemon:
         self,
         loaded: Loaded,
         logs: Logs,
-        parts: "Callable[[Daemon], Sequence[Part]] | None" = None,
+        parts: Callable[[Owner], Sequence[Part]] | None = None,
         systemd: Systemd | None = None,
     ) -> None:
         self.loaded = loaded
         self.logs = logs
         self.dispatcher = Dispatcher(loaded.config, folder=loaded.folder)
-        self.state: Literal["starting", "ready", "draining", "failed"] = "starting"
+        self.stage: Literal["starting", "ready", "draining", "failed"] = "starting"
         self.stalls = StallWatch(loaded.config.process.stall_ms)
         self.started_s = time.monotonic()
         self._parts_of = parts or parts_of
@@ -87,9 +76,19 @@ class Daemon:
     def __repr__(self) -> str:
         up_s = int(time.monotonic() - self.started_s)
         return (
-            f"<Daemon {self.state} for {up_s} s, pid {os.getpid()}: {self.stalls.stalls} stalls, "
+            f"<Daemon {self.stage} for {up_s} s, pid {os.getpid()}: {self.stalls.stalls} stalls, "
             f"the longest {self.stalls.longest_ms} ms, {self.logs.dropped} log lines dropped>"
         )
+
+    @property
+    def config(self) -> Config:
+        """What is in force."""
+        return self.loaded.config
+
+    @property
+    def folder(self) -> Path:
+        """Where relative file names of the configuration start."""
+        return self.loaded.folder
 
     async def run(self) -> Exit:
         """Live until a signal or a failure; return the exit code."""
@@ -160,7 +159,7 @@ class Daemon:
         for part in self._parts_of(self):
             self._parts.append(part)
             await part.start()
-        self.state = "ready"
+        self.stage = "ready"
         self._systemd.ready("ready")
         log.info(
             "ready: %d carriers, store %s",
@@ -262,7 +261,7 @@ class Daemon:
     async def _drain(self) -> Exit:
         """Take nothing new, send nothing new, wait for answers; then stop everything in reverse (F07)."""
         limit_ms = self.loaded.config.process.drain_ms
-        self.state = "draining"
+        self.stage = "draining"
         self._systemd.stopping("draining")
         self._leave_after(limit_ms / 1000 + OVERTIME_S, Exit.TEMPORARY)
         loop = asyncio.get_running_loop()
@@ -283,7 +282,7 @@ class Daemon:
 
     async def _fail(self, failure: BaseException) -> Exit:
         """The store cannot be written: whatever was not acknowledged will be asked again (F21)."""
-        self.state = "failed"
+        self.stage = "failed"
         self._leave_after(FAILED_S, Exit.IO)
         log.critical(
             "the journal has failed, a new process has to open it: %s",
@@ -333,7 +332,7 @@ class Daemon:
 
     def _state(self) -> Iterator[str]:
         yield repr(self)
-        if self.state != "starting":
+        if self.stage != "starting":
             yield repr(self.dispatcher.journal)
             yield repr(self.dispatcher.pipeline.book)
             for lane in self.dispatcher.pipeline.lanes.values():
@@ -356,11 +355,3 @@ def _exception_of_nobody(loop: asyncio.AbstractEventLoop, context: dict[str, Any
     error = context.get("exception")
     what = "an exception that nobody took" if error is not None else str(context["message"]).partition("<")[0]
     log.error("in the event loop: %s", what, exc_info=error, extra={"event": "loop_error"})
-
-
-def parts_of(daemon: Daemon) -> list[Part]:
-    """Return what runs beside the dispatcher, in the order of its start.
-
-    Called once the dispatcher is open. Imports stand here: aiohttp takes longer than all the rest.
-    """
-    return []

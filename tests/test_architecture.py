@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "faces", "config", "refusal", "metrics"),
+    1: ("model", "convert", "faces", "config", "refusal", "state", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts",
         "carrier.profile",
@@ -32,7 +32,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "withdrawal", "feed", "simulator"),
     # 5: who puts it all together.
-    5: ("app", "daemon", "cli", "__main__"),
+    5: ("app", "survey", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
 PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 
@@ -44,6 +44,7 @@ PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
+          ("state", "model"),
           ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
           ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "carrier.schedule"),
@@ -63,8 +64,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes.webhook", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "api", "dlr_url", "faces", "files", "logs", "feed", "daemon", "convert", "config",
-                "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes",
+    "msgspec": ("model", "api", "dlr_url", "faces", "state", "files", "logs", "feed", "daemon", "convert",
+                "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes",
                 "pipeline", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),

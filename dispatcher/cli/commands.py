@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("init", "write a configuration to start with"),
         Command("serve", "run the dispatcher"),
         Command("config", "check a configuration, show what it adds up to, or its schema"),
+        Command("top", "show what a running dispatcher does"),
     ),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),

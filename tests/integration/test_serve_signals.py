@@ -1,0 +1,174 @@
+"""The daemon and signals: drain, stop at once, state in the log; nothing lost, nothing twice."""
+
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dispatcher.simulator import Behaviour, Simulator
+from dispatcher.store.audit import audit
+from tests.integration import serving as house
+from tests.integration.house import copies, request, requests, run, until
+from tests.integration.serving import serving
+
+
+def submits(smsc: Simulator) -> int:
+    """Return how many submit_sm came."""
+    return sum(each.submits for each in smsc.ledger.totals.values())
+
+
+def reached(smsc: Simulator, least: int) -> bool:
+    """Tell whether so many messages came."""
+    return len(copies(smsc)) >= least
+
+
+@pytest.mark.parametrize("uid", house.users())
+def test_a_stop_under_load_loses_nothing(uid: int | None) -> None:
+    """F07: SIGTERM while submits are under way: answers come, binds unbind, exit code 0; the next process
+    sends the rest: every message once. As root and as an ordinary user."""
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(latency_ms=50)) as smsc:
+            data = house.data_for(folder, smsc, carrier={"tps": 2_000.0})
+            path = house.write(folder, data)
+            await house.fill(data, requests(1_500), uid)
+            stops = 0
+            while len(copies(smsc)) < 1_500:
+                async with serving(path, uid=uid) as served:
+                    enough = min(1_500, len(copies(smsc)) + 500)
+                    await until(partial(reached, smsc, enough), "some are sent")
+                    served.signal(signal.SIGTERM)
+                    assert await served.ended() == 0
+                    stops += 1
+                    assert served.said("stopped")[0]["msg"].startswith("stopped: 0 submits")
+                    assert not [line for line in served.lines if line["level"] in ("error", "critical")]
+            assert stops >= 2
+            assert set(copies(smsc).values()) == {1}
+        result = audit(folder / "store")
+        assert result.is_right
+        assert result.accepted == 1_500
+
+    with house.place_for(uid) as folder:
+        run(scenario(folder), 120)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_stops_at_once(number: signal.Signals) -> None:
+    """While answers do not come, it would wait; told again it leaves, and the journal holds all."""
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(stall=True)) as smsc:
+            data = house.data_for(folder, smsc, carrier={"timers": {"response_ms": 60_000}})
+            path = house.write(folder, data)
+            await house.fill(data, requests(10))
+            async with serving(path) as served:
+                await until(lambda: submits(smsc), "one is submitted; the others wait for its answer")
+                served.signal(number)
+                await served.says("stopping")
+                served.signal(number)
+                assert await served.ended() == 128 + number
+                assert served.said("stopped_at_once")
+                assert not served.said("stopped")
+        result = audit(folder / "store")
+        assert result.is_right
+        assert (result.accepted, result.states["finished"]) == (10, 0)
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_a_drain_ends_within_its_limit() -> None:
+    """F07: answers that never come are waited for no longer than process.drain_ms says; exit code 0."""
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(stall=True)) as smsc:
+            data = house.data_for(
+                folder,
+                smsc,
+                carrier={"timers": {"response_ms": 600_000}},
+                process={"drain_ms": 1_000},
+            )
+            path = house.write(folder, data)
+            await house.fill(data, requests(10))
+            async with serving(path) as served:
+                await until(lambda: submits(smsc), "one is submitted; the others wait for its answer")
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 0
+                assert served.said("stopped")[0]["msg"].startswith("stopped: 1 submits")
+        assert audit(folder / "store").is_right
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_the_state_is_said_in_the_log() -> None:
+    """SIGUSR1: the process, the journal, each carrier and its binds, tasks and threads; it goes on."""
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator() as smsc:
+            data = house.data_for(folder, smsc)
+            path = house.write(folder, data)
+            async with serving(path) as served:
+                served.signal(signal.SIGUSR1)
+                await until(lambda: any("thread" in line["msg"] for line in served.said("state")), "threads")
+                told = "\n".join(line["msg"] for line in served.said("state"))
+                for word in (
+                    "<Daemon ready",
+                    "<Journal ok",
+                    "<Book",
+                    "<Lane c0",
+                    "<Pool 127.0.0.1",
+                    "journal writer",
+                ):
+                    assert word in told
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 0
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_nothing_of_a_message_is_said() -> None:
+    """Law 11: neither numbers nor texts of a whole run, with debug on and its state told, are in the log."""
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(errors={"RINVDSTADR": 0.3, "RSYSERR": 0.2})) as smsc:
+            data = house.data_for(folder, smsc)
+            path = house.write(folder, data)
+            sent = [request(number, text=f"Secret words t{number}") for number in range(100)]
+            await house.fill(data, sent)
+            async with serving(path) as served:
+                await until(lambda: submits(smsc) >= 100, "all are submitted")
+                served.signal(signal.SIGUSR1)
+                await served.says("state")
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 0
+                told = "".join(served.raw)
+            assert "ready" in told
+            assert "Secret words" not in told
+            assert not [each.to for each in sent if each.to.lstrip("+") in told]
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_a_renamed_log_is_opened_anew() -> None:
+    """SIGUSR2 after a rename, as logrotate does it: nothing is said on standard error meanwhile."""
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator() as smsc:
+            log = folder / "log"
+            path = house.write(folder, house.data_for(folder, smsc, log={"file": "log"}))
+            async with serving(path, wait_ready=False) as served:
+                await until(lambda: log.exists() and '"ready"' in log.read_text(), "ready")
+                log.rename(folder / "log.1")
+                served.signal(signal.SIGUSR2)
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 0
+                assert served.raw == []
+            assert '"stopped"' in log.read_text()
+            assert '"stopped"' not in (folder / "log.1").read_text()
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
