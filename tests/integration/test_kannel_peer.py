@@ -5,7 +5,7 @@ where the two differ on purpose the test says how.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -128,7 +128,7 @@ HEADERS = {
     "X-Kannel-From": "bank",
 }
 
-FIELDS: list[dict[str, str | bytes | None]] = [
+FIELDS: list[Mapping[str, str | bytes | None]] = [
     {},
     {"username": None, "user": "test"},
     {"password": None, "pass": "test"},
