@@ -65,7 +65,10 @@ class Door(Protocol):
 
 
 class Kannel:
-    """The page /cgi-bin/sendsms. `passwords` by username, for each of `users`."""
+    """The page /cgi-bin/sendsms, for a router to call. `passwords` by username, for each of `users`.
+
+    Where there is no user it is not to be served.
+    """
 
     def __init__(
         self,
@@ -82,28 +85,23 @@ class Kannel:
     def __repr__(self) -> str:
         return f"<Kannel {len(self._users)} users>"
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return what a router is given; none where there is no user."""
-        if not self._users:
-            return []
-        return [web.get(PATH, self.get, allow_head=False), web.post(PATH, self.post)]
-
-    async def get(self, request: web.Request) -> web.Response:
-        """All fields stand in the address."""
+    async def get(self, request: web.BaseRequest) -> web.Response:
+        """Answer a GET: all fields stand in the address."""
         return await self._send(_query(request), "Missing receiver number, rejected")
 
-    async def post(self, request: web.Request) -> web.Response:
-        """The body is the text and the headers X-Kannel-... are the fields; or the body is a form."""
+    async def post(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        """Answer a POST: the body, read by the caller to his limits, is the text and the headers
+        X-Kannel-... are the fields; or the body is a form."""
         # As Kannel, a body without a type is octets; aiohttp's own default is the same.
         media_type = request.content_type.lower()
         if media_type == _FORM:
             fields = _query(request)
-            fields.update(from_query((await request.read()).decode("latin-1")))
+            fields.update(from_query(body.decode("latin-1")))
             return await self._send(fields, "Missing receiver number, rejected")
         if media_type not in _TEXT_TYPES + _HTML:
             return _response(Answer(400, "Invalid content-type"))
         headers = {name.lower(): value for name, value in request.headers.items()}
-        fields = from_headers(headers, media_type, request.charset, await request.read())
+        fields = from_headers(headers, media_type, request.charset, body)
         missing = "Missing receiver(s) number(s), rejected"
         return await self._send(fields, missing, is_html=media_type in _HTML)
 
@@ -150,7 +148,7 @@ class Kannel:
         return _response(Answer(answer.status, answer.text + more))
 
 
-def _query(request: web.Request) -> Fields:
+def _query(request: web.BaseRequest) -> Fields:
     """Return the fields of the address, from its octets: aiohttp would decode them all as UTF-8."""
     return from_query(request.raw_path.partition("?")[2])
 

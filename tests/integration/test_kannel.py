@@ -16,6 +16,7 @@ from dispatcher.faces import KannelUser
 from dispatcher.ingest.kannel import PATH, Kannel
 from dispatcher.model import Accepted, Callback, Message, Refused, SendRequest, TrafficClass
 from tests.integration.house import run
+from tests.integration.kannel_peer import pages
 
 USER = KannelUser(password_env="X")
 GOOD = {"username": "test", "password": "test", "to": "79001234567", "from": "bank", "text": "hi"}
@@ -84,7 +85,7 @@ async def serving(door: Any, users: dict[str, KannelUser] | None = None) -> Asyn
     """Serve sendsms on a free port."""
     users = {"test": USER} if users is None else users
     app = web.Application()
-    app.add_routes(Kannel(users, dict.fromkeys(users, "test"), door, lambda: NOW_MS).routes())
+    app.add_routes(pages(Kannel(users, dict.fromkeys(users, "test"), door, lambda: NOW_MS)))
     runner = web.AppRunner(app, handle_signals=False)
     await runner.setup()
     try:
@@ -164,16 +165,6 @@ def test_who_may_send(more: dict[str, str | None]) -> None:
 def test_who_may_not(more: dict[str, str | None]) -> None:
     """A wrong name and a wrong password are told alike, before anything else, and nothing is accepted."""
     assert ask(**more) == (UNAUTHORIZED, [])
-
-
-def test_without_users_there_is_no_page() -> None:
-    """Who names no user of Kannel does not serve sendsms."""
-
-    async def scenario() -> None:
-        async with serving(Recorder(), {}) as caller:
-            assert (await caller.get(query()))[0] == 404
-
-    run(scenario())
 
 
 # ---- one field each ----

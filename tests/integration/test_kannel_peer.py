@@ -22,7 +22,7 @@ from dispatcher.ingest.kannel import PATH, Kannel
 from dispatcher.model import Accepted, Message, Refused, SendRequest
 from dispatcher.simulator import Behaviour, Simulator
 from tests.integration.house import config_for, outcomes, run, until
-from tests.integration.kannel_peer import BOXES, Kannels
+from tests.integration.kannel_peer import BOXES, Kannels, pages
 
 GOOD: dict[str, str | bytes] = {"username": "test", "password": "test", "to": "79001234567", "from": "bank"}
 needs_kannel = pytest.mark.skipif(None in BOXES, reason="kannel is not installed (apt install kannel)")
@@ -101,7 +101,7 @@ def both(folder: Path, scenario: Callable[[Side, Side, Simulator, Simulator], Aw
             app = web.Application()
             user = KannelUser(password_env="X")
             now_ms = dispatcher.pipeline.now_ms
-            app.add_routes(Kannel({"test": user}, {"test": "test"}, Door(dispatcher), now_ms).routes())
+            app.add_routes(pages(Kannel({"test": user}, {"test": "test"}, Door(dispatcher), now_ms)))
             runner = web.AppRunner(app, handle_signals=False)
             await runner.setup()
             try:
@@ -289,7 +289,7 @@ def test_a_message_goes_its_way(tmp_path: Path) -> None:
             door = Door(dispatcher)
             app = web.Application()
             users = {"test": KannelUser(password_env="X", traffic_class="authorization")}
-            app.add_routes(Kannel(users, {"test": "test"}, door, dispatcher.pipeline.now_ms).routes())
+            app.add_routes(pages(Kannel(users, {"test": "test"}, door, dispatcher.pipeline.now_ms)))
             runner = web.AppRunner(app, handle_signals=False)
             await runner.setup()
             try:
