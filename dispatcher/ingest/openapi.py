@@ -61,6 +61,8 @@ class Operation(NamedTuple):
     description: str = ""
     is_public: bool = False
     """No key is asked for."""
+    example: Mapping[str, Any] | None = None
+    """Of what is sent as JSON."""
 
 
 def document(
@@ -118,7 +120,10 @@ def _operation(
     if row.parameters:
         found["parameters"] = [_parameter(each, types) for each in row.parameters]
     if row.bodies:
-        found["requestBody"] = {"required": True, "content": _content(row.bodies, types)}
+        content = _content(row.bodies, types)
+        if row.example is not None:
+            content[JSON]["example"] = row.example
+        found["requestBody"] = {"required": True, "content": content}
     if row.is_public:
         found["security"] = []
     return found

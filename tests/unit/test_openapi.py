@@ -38,6 +38,7 @@ TABLE = (
     Operation(
         "POST", "/things", "makeThing", "Make one", (Answer(202, "Made.", {"application/json": Thing}),),
         ("too_small", "malformed", "overloaded"), bodies={"application/json": Thing},
+        example={"name": "a thing"},
     ),
     Operation(
         "GET", "/things/{id}", "getThings", "Get some", (Answer(200, "Here.", {"application/json": LIST}),),
@@ -72,8 +73,8 @@ def test_types_become_components() -> None:
     assert set(found["components"]["schemas"]) == {"Problem", "Thing"}
     thing = found["components"]["schemas"]["Thing"]
     assert (thing["additionalProperties"], thing["required"]) == (False, ["name"])
-    asked = found["paths"]["/things"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert asked == {"$ref": "#/components/schemas/Thing"}
+    asked = found["paths"]["/things"]["post"]["requestBody"]["content"]["application/json"]
+    assert asked == {"schema": {"$ref": "#/components/schemas/Thing"}, "example": {"name": "a thing"}}
     listed = found["paths"]["/things/{id}"]["get"]["responses"]["200"]["content"]["application/json"][
         "schema"
     ]
