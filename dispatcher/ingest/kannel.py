@@ -20,10 +20,10 @@ A form (application/x-www-form-urlencoded) is taken too, which Kannel refuses: a
 in logs. Kannel sends on HEAD as well; we do not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
@@ -54,42 +54,37 @@ _ANSWERS: Final = {
 """Kannel's words for refusals, by their code; others are told in ours."""
 
 
-class Door(Protocol):
-    """What is given by who puts the rooms together."""
-
-    async def accept(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
-        """Take messages; a verdict for each, in order, when they are durable."""
-
-    def has_bind(self, message: Message) -> bool:
-        """Whether a carrier of its route has a bind, so that it can go."""
+Accept = Callable[[Sequence[SendRequest]], Awaitable[Sequence[Accepted | Refused]]]
+"""Takes messages; a verdict for each, in order, when they are durable."""
 
 
 class Kannel:
-    """The page /cgi-bin/sendsms, for a router to call. `passwords` by username, for each of `users`.
+    """The page /cgi-bin/sendsms, for a router to call; where there is no user it is not to be served.
 
-    Where there is no user it is not to be served.
+    `passwords` by username, for each of `users`; `has_bind` tells whether a carrier of a message's route has
+    a bind, so that it can go.
     """
 
     def __init__(
         self,
         users: Mapping[str, KannelUser],
         passwords: Mapping[str, str],
-        door: Door,
+        has_bind: Callable[[Message], bool],
         now_ms: Callable[[], int],
     ) -> None:
         self._users = users
         self._digests = {name: _digest(passwords[name].encode()) for name in users}
-        self._door = door
+        self._has_bind = has_bind
         self._now_ms = now_ms
 
     def __repr__(self) -> str:
         return f"<Kannel {len(self._users)} users>"
 
-    async def get(self, request: web.BaseRequest) -> web.Response:
+    async def get(self, request: web.BaseRequest, accept: Accept) -> web.Response:
         """Answer a GET: all fields stand in the address."""
-        return await self._send(_query(request), "Missing receiver number, rejected")
+        return await self._send(accept, _query(request), "Missing receiver number, rejected")
 
-    async def post(self, request: web.BaseRequest, body: bytes) -> web.Response:
+    async def post(self, request: web.BaseRequest, body: bytes, accept: Accept) -> web.Response:
         """Answer a POST: the body, read by the caller to his limits, is the text and the headers
         X-Kannel-... are the fields; or the body is a form."""
         # As Kannel, a body without a type is octets; aiohttp's own default is the same.
@@ -97,15 +92,17 @@ class Kannel:
         if media_type == _FORM:
             fields = _query(request)
             fields.update(from_query(body.decode("latin-1")))
-            return await self._send(fields, "Missing receiver number, rejected")
+            return await self._send(accept, fields, "Missing receiver number, rejected")
         if media_type not in _TEXT_TYPES + _HTML:
             return _response(Answer(400, "Invalid content-type"))
         headers = {name.lower(): value for name, value in request.headers.items()}
         fields = from_headers(headers, media_type, request.charset, body)
         missing = "Missing receiver(s) number(s), rejected"
-        return await self._send(fields, missing, is_html=media_type in _HTML)
+        return await self._send(accept, fields, missing, is_html=media_type in _HTML)
 
-    async def _send(self, fields: Fields, missing: str, *, is_html: bool = False) -> web.Response:
+    async def _send(
+        self, accept: Accept, fields: Fields, missing: str, *, is_html: bool = False
+    ) -> web.Response:
         username = self._username(fields)
         if username is None:
             return _response(UNAUTHORIZED)
@@ -115,7 +112,7 @@ class Kannel:
         if isinstance(asked, Answer):
             return _response(asked)
         try:
-            verdicts = await self._door.accept(asked.requests)
+            verdicts = await accept(asked.requests)
         except OverloadedError as error:
             return _response(TEMPORAL, error.retry_after_ms)
         except StoreError:  # its owner tells of it and stops; who sends is asked to come again
@@ -139,7 +136,7 @@ class Kannel:
                 return _response(TEMPORAL, refused.retry_after_ms)
             said = f"{refused.detail[:1].upper()}{refused.detail[1:]}, rejected"
             return _response(_ANSWERS.get(refused.code) or Answer(400, said))
-        can_go = any(message.send_after_ms or self._door.has_bind(message) for message in taken)
+        can_go = any(message.send_after_ms or self._has_bind(message) for message in taken)
         answer = ACCEPTED if can_go else QUEUED
         pairs = zip(asked.places, verdicts, strict=True)
         places = asked.denied + [place for place, verdict in pairs if isinstance(verdict, Refused)]

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from dispatcher.ingest.kannel import PATH, Kannel
+from dispatcher.ingest.kannel import PATH, Accept, Kannel
 from dispatcher.simulator import Simulator
 from tests.integration.house import until
 from tests.integration.test_simulator_peers import KANNEL, free_port
@@ -16,13 +16,16 @@ from tests.integration.test_simulator_peers import KANNEL, free_port
 BOXES = [shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("bearerbox", "smsbox")]
 
 
-def pages(kannel: Kannel) -> list[web.RouteDef]:
+def pages(kannel: Kannel, accept: Accept) -> list[web.RouteDef]:
     """Return what a router of aiohttp serves the page with."""
 
-    async def post(request: web.Request) -> web.Response:
-        return await kannel.post(request, await request.read())
+    async def get(request: web.Request) -> web.Response:
+        return await kannel.get(request, accept)
 
-    return [web.get(PATH, kannel.get, allow_head=False), web.post(PATH, post)]
+    async def post(request: web.Request) -> web.Response:
+        return await kannel.post(request, await request.read(), accept)
+
+    return [web.get(PATH, get, allow_head=False), web.post(PATH, post)]
 
 
 class Kannels:

@@ -85,7 +85,8 @@ async def serving(door: Any, users: dict[str, KannelUser] | None = None) -> Asyn
     """Serve sendsms on a free port."""
     users = {"test": USER} if users is None else users
     app = web.Application()
-    app.add_routes(pages(Kannel(users, dict.fromkeys(users, "test"), door, lambda: NOW_MS)))
+    kannel = Kannel(users, dict.fromkeys(users, "test"), door.has_bind, lambda: NOW_MS)
+    app.add_routes(pages(kannel, door.accept))
     runner = web.AppRunner(app, handle_signals=False)
     await runner.setup()
     try:

@@ -19,7 +19,7 @@ from dispatcher._ext.session import Incoming
 from dispatcher.app import Dispatcher
 from dispatcher.faces import KannelUser
 from dispatcher.ingest.kannel import PATH, Kannel
-from dispatcher.model import Accepted, Message, Refused, SendRequest
+from dispatcher.model import Message
 from dispatcher.simulator import Behaviour, Simulator
 from tests.integration.house import config_for, outcomes, run, until
 from tests.integration.kannel_peer import BOXES, Kannels, pages
@@ -28,20 +28,10 @@ GOOD: dict[str, str | bytes] = {"username": "test", "password": "test", "to": "7
 needs_kannel = pytest.mark.skipif(None in BOXES, reason="kannel is not installed (apt install kannel)")
 
 
-class Door:
-    """What the composition root gives: a dispatcher's acceptance, and whether a bind is there."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    async def accept(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
-        """Take messages."""
-        return await self._dispatcher.send(requests)
-
-    def has_bind(self, message: Message) -> bool:
-        """Whether it can go."""
-        lanes = self._dispatcher.pipeline.lanes
-        return any(lanes[number].is_bound for number in message.carriers if number in lanes)
+def has_bind(dispatcher: Dispatcher) -> Callable[[Message], bool]:
+    """Return what tells whether a message can go."""
+    lanes = dispatcher.pipeline.lanes
+    return lambda message: any(lanes[each].is_bound for each in message.carriers if each in lanes)
 
 
 class Submitted(NamedTuple):
@@ -101,7 +91,8 @@ def both(folder: Path, scenario: Callable[[Side, Side, Simulator, Simulator], Aw
             app = web.Application()
             user = KannelUser(password_env="X")
             now_ms = dispatcher.pipeline.now_ms
-            app.add_routes(pages(Kannel({"test": user}, {"test": "test"}, Door(dispatcher), now_ms)))
+            kannel = Kannel({"test": user}, {"test": "test"}, has_bind(dispatcher), now_ms)
+            app.add_routes(pages(kannel, dispatcher.send))
             runner = web.AppRunner(app, handle_signals=False)
             await runner.setup()
             try:
@@ -286,10 +277,10 @@ def test_a_message_goes_its_way(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
-            door = Door(dispatcher)
             app = web.Application()
             users = {"test": KannelUser(password_env="X", traffic_class="authorization")}
-            app.add_routes(pages(Kannel(users, {"test": "test"}, door, dispatcher.pipeline.now_ms)))
+            kannel = Kannel(users, {"test": "test"}, has_bind(dispatcher), dispatcher.pipeline.now_ms)
+            app.add_routes(pages(kannel, dispatcher.send))
             runner = web.AppRunner(app, handle_signals=False)
             await runner.setup()
             try:
