@@ -122,10 +122,10 @@ class Kannel:
     def _username(self, fields: Fields) -> str | None:
         """Return who asks, if the password is his; it takes as long for a name that nobody has."""
         name = fields.get("username", fields.get("user", b"")).decode("latin-1")
-        password = fields.get("password", fields.get("pass"))
+        password = fields.get("password", fields.get("pass", b""))
         digest = self._digests.get(name)
-        is_right = compare_digest(_digest(password or b""), digest or b"\0" * 32)
-        return name if is_right and digest is not None and password is not None else None
+        is_right = compare_digest(_digest(password), digest or b"\0" * 32)
+        return name if is_right and digest is not None else None
 
     def _answer(self, asked: Asked, verdicts: Sequence[Accepted | Refused]) -> web.Response:
         """Return the one answer to a request that may be many messages."""

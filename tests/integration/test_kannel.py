@@ -392,7 +392,7 @@ def test_several_receivers() -> None:
         door.verdicts["79000000002"] = refused("no_route")
         async with serving(door) as caller:
             assert await caller.get(query(to="79000000001 79000000003")) == OK
-            some = "abc 79000000001 79000000002 79000000001 79000000003"
+            some = "abc 79000000001 79000000002 79000000002 79000000003"
             assert await caller.get(query(to=some)) == (202, OK[1] + " Denied receivers are: #1 #3")
         assert [each.to[-1] for each in door.taken] == ["1", "3", "1", "3"]
 
