@@ -1,1 +1,1 @@
-"""Where messages come in: each kind of sender has its file, and is given `accept`."""
+"""How messages come in; each kind of door has its own file, and is given what it needs of the dispatcher."""
