@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from dispatcher.app import Dispatcher
+from dispatcher.errors import ConfigError
 from dispatcher.faces import Admin
 from dispatcher.ingest.admin import AdminServer
 from dispatcher.metrics import HISTOGRAM, METRICS, OTHERS_COUNT
@@ -217,7 +218,7 @@ class Switchboard:
 
     def _note(self, action: str, name: str) -> None:
         if name != "c0":
-            raise KeyError(name)
+            raise ConfigError("no carrier has this name")
         self.done.append((action, name))
 
 
@@ -226,9 +227,12 @@ def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         board = Switchboard()
-        async with Simulator() as smsc:
-            dispatcher = Dispatcher(config_for(tmp_path, smsc))
-        async with admin_of(dispatcher, board) as (client, _):
+        async with (
+            Simulator() as smsc,
+            Dispatcher(config_for(tmp_path, smsc)) as dispatcher,
+            admin_of(dispatcher, board) as (client, _),
+            admin_of(dispatcher) as (unwired, _),
+        ):
 
             async def post(path: str, **more: Any) -> int:
                 async with client.post(f"/v1/carriers/{path}", **more) as response:
@@ -244,8 +248,8 @@ def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
             assert (await get(client, "/v1/carriers/c0:pause"))[0] == 405
             assert len(board.done) == 3
             assert (await get(client, "/version"))[1] == '{"version":"1.2.3"}'
-        async with admin_of(dispatcher) as (client, _), client.post("/v1/carriers/c0:pause") as response:
-            assert response.status == 501
+            async with unwired.post("/v1/carriers/c0:pause") as response:
+                assert response.status == 501
 
     run(scenario())
 
