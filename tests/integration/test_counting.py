@@ -119,6 +119,23 @@ def test_what_is_moved_is_counted_where_it_goes(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_what_moves_before_it_was_tried_waits_on(tmp_path: Path) -> None:
+    """Messages for a carrier that is not there go elsewhere: all the time that they waited counts there."""
+
+    async def scenario() -> None:
+        async with Simulator() as first, Simulator() as second:
+            first.refuse_connections()
+            async with Dispatcher(config_for(tmp_path, first, second)) as dispatcher:
+                accepted(await dispatcher.send(requests(5, SERVICE)))
+                await outcomes(dispatcher, 5, 40)
+                one, other = state_of(dispatcher).carriers
+                assert (one.queues["service"].waited.count, one.answered_after.count) == (0, 0)
+                assert other.events["rerouted"] == 5
+                assert other.queues["service"].waited.count == 5
+
+    run(scenario())
+
+
 def test_after_a_restart_counters_begin_anew(tmp_path: Path) -> None:
     """Nothing that was counted before is counted again; what ends now is, by class, without an age."""
 
