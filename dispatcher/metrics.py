@@ -117,7 +117,15 @@ METRICS: Final = {
         # what others count
         Metric("dispatcher_loop_stalls_total", COUNTER, (), "Turns of the loop over process.stall_ms."),
         Metric("dispatcher_http_requests_total", COUNTER, ("route", "status"), "Answered requests."),
-        Metric("dispatcher_webhook_deliveries_total", COUNTER, ("endpoint", "result"), "ok, retry, parked."),
+        Metric("dispatcher_http_connections_total", COUNTER, ("result",), "accepted, refused, too_slow ..."),
+        Metric(
+            "dispatcher_webhook_deliveries_total",
+            COUNTER,
+            ("endpoint", "result"),
+            "delivered: events; failed: calls; parked: events.",
+        ),
+        Metric("dispatcher_webhook_waiting", GAUGE, ("endpoint",), "Failed deliveries that are tried again."),
+        Metric("dispatcher_webhook_up", GAUGE, ("endpoint",), "0 while it takes nothing, or is disabled."),
         Metric("dispatcher_webhook_lag_events", GAUGE, ("endpoint",), "Not delivered yet."),
     )
 }
@@ -125,7 +133,10 @@ METRICS: Final = {
 OTHERS_COUNT: Final = (
     "dispatcher_loop_stalls_total",
     "dispatcher_http_requests_total",
+    "dispatcher_http_connections_total",
     "dispatcher_webhook_deliveries_total",
+    "dispatcher_webhook_waiting",
+    "dispatcher_webhook_up",
     "dispatcher_webhook_lag_events",
 )
 """Filled in by who puts the process together: see Survey.more."""

@@ -1,12 +1,14 @@
 """What is counted where messages do not go straight: tried again, moved, late, cancelled, after a restart."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from dispatcher.app import Dispatcher
+from dispatcher.metrics import METRICS
 from dispatcher.model import EventKind, TrafficClass
 from dispatcher.simulator import Simulator
 from dispatcher.state import State
-from dispatcher.survey import Survey, status_name
+from dispatcher.survey import Survey, receivers, status_name
 from tests.integration.house import (
     Clock,
     accepted,
@@ -165,6 +167,27 @@ def test_after_a_restart_counters_begin_anew(tmp_path: Path) -> None:
                 assert service.ended_after.count == 0
 
     run(scenario())
+
+
+class Counted(NamedTuple):
+    """As outcomes.service.Counters."""
+
+    delivered: int = 7
+    failed: int = 2
+    parked: int = 1
+    waiting: int = 3
+    open_events: int = 5
+    is_disabled: bool = False
+    is_down: bool = False
+
+
+def test_what_receivers_count_fits_the_table() -> None:
+    """Webhooks and event files: results, what waits, whether it is up; each metric with its labels."""
+    found = receivers([("core", Counted()), ("file/audit", Counted(is_down=True))])
+    assert (("core", "delivered"), 7) in found["dispatcher_webhook_deliveries_total"]
+    assert found["dispatcher_webhook_up"] == [(("core",), True), (("file/audit",), False)]
+    for name, values in found.items():
+        assert all(len(labels) == len(METRICS[name].labels) for labels, _ in values)
 
 
 def test_labels_of_statuses_have_an_end() -> None:
