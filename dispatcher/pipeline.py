@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from dispatcher._ext.book import Book, Submission, submissions
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch, Recall, number_of
+from dispatcher.admission import Admission, Batch, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
@@ -30,7 +30,7 @@ from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
 from dispatcher.errors import OverloadedError, StoreError
-from dispatcher.model import Accepted, Message, Outcome, Reason, Refused, SendRequest, TrafficClass
+from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
@@ -88,21 +88,33 @@ class Pipeline:
         self.book = book
         self.events = events
         self.lanes: dict[int, Lane] = {}
+        self.leaving: dict[int, Lane] = {}
+        """Lanes of carriers that are configured no more, until all is settled: see evacuation.py."""
         self.profiles: dict[int, Profile] = {}
         self.aftermath: Aftermath
         self.recall: Recall
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
+        self.framed_from_ms = 0
+        """Frames that are older were made by other profiles."""
         self.later_stream = later_stream
         self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()
         self._received_stream = received_stream
-        self._policies = config.classes
-        self._limits = config.limits
+        self.configure(config)
         self._waiters: list[Waiter] = []
         self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def configure(self, config: Config) -> None:
+        """Take up a changed configuration."""
+        self._policies = config.classes
+        self._limits = config.limits
+
+    def lane(self, number: int) -> Lane | None:
+        """Return the lane of a carrier, also of one that is leaving."""
+        return self.lanes.get(number) or self.leaving.get(number)
 
     # ---- accept ----
 
@@ -208,37 +220,6 @@ class Pipeline:
                 detail = "the first attempt could not be stored, or its text is kept no longer"
                 client_ref = requests[place].client_ref
                 batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
-
-    async def cancel(self, message_id: bytes) -> bool:
-        """Take back a message that waits. True: it ends as cancelled and is never sent."""
-        n = number_of(message_id)
-        message = (await self.journal.find([n])).get(n)
-        if message is None or message.message_id != message_id or not self._take_out(message):
-            return False
-        self.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, self.now_ms())
-        await self.committed()
-        return True
-
-    def _take_out(self, message: Message) -> bool:
-        if self.book.is_finished(n := message.n):
-            return False
-        if not self.book.touched(n) and self.aftermath.schedule.remove(n):
-            return True
-        for lane in self.lanes.values():
-            queue = lane.queues[message.traffic_class]
-            waiting = queue.waiting.find(n)
-            if len(waiting) == message.segments and not any(each.attempts for each in waiting):
-                for submission in waiting:
-                    submission.cancelled = True
-                lane.look()
-                return True
-        if message.send_after_ms or self.book.touched(n) or message.carriers[0] not in self.lanes:
-            return False
-        queue = self.lanes[message.carriers[0]].queues[message.traffic_class]
-        if not queue.loaded_n < n <= queue.tail_n:
-            return False
-        queue.skip.add(n)
-        return True
 
     # ---- durability ----
 
@@ -370,8 +351,11 @@ class Pipeline:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
         for submission in batch:
             message: Message = submission.message
-            if now_ms - (submission.framed_ms or message.accepted_ms) > RENEW_AFTER_MS:
-                submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+            framed_ms = submission.framed_ms or message.accepted_ms
+            if now_ms - framed_ms > RENEW_AFTER_MS or framed_ms < self.framed_from_ms:
+                frames = self.profiles[lane.number].frames(message, now_ms)
+                if len(frames) == submission.segments:  # else by the profile that it was accepted by
+                    submission.frame = frames[submission.segment]
                 submission.framed_ms = now_ms
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -29,7 +29,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "feed", "simulator"),
+    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
+        "prepare", "reload", "switches", "feed", "simulator"),
     # 5: who puts it all together.
     5: ("app", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -38,8 +39,10 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery")
-        for other in ("carrier.lane", "pipeline", "backlog", "aftermath")}  # fmt: skip
+PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
+                                   "reload", "switches")
+        for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "evacuation", "recovery",
+                      "prepare")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
@@ -62,7 +65,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "apsw": ("store",),
     "msgspec": ("model", "api", "faces", "files", "logs", "feed", "daemon", "convert", "config", "policy",
                 "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes", "pipeline",
-                "simulator", "app", "cli"),
+                "reload", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

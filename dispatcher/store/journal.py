@@ -11,7 +11,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -174,6 +174,21 @@ class Journal:
         number = self._number("carrier", name)
         self._names[number] = name
         return number
+
+    @property
+    def carriers(self) -> Mapping[str, int]:
+        """The numbers of all carriers that there ever were, by name."""
+        return self._numbers["carrier"]
+
+    @property
+    def carrier_names(self) -> dict[int, str]:
+        """Their names by number: this very dictionary, as it grows. Not to be changed."""
+        return self._names
+
+    async def note(self, key: str, value: int) -> None:
+        """Note a number about the store, durably; see `mark`. OverloadedError, StoreError: as `run`."""
+        statement = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+        await self.run(lambda connection: connection.execute(statement, (key, value)).get)
 
     def carrier_name(self, number: int) -> str:
         """Return the name of a carrier; KeyError where there is none of that number."""
