@@ -4,6 +4,7 @@ Values only; times are RFC 3339 in UTC with milliseconds. No full number and no 
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -52,6 +53,24 @@ class EventOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     outcome: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     retry_at: str | UnsetType = UNSET
+
+
+class Checked(Struct, frozen=True, kw_only=True, gc=False):
+    """What would become of a message if it were sent now: a dry run."""
+
+    alphabet: str
+    segments: int
+    units: int
+    """Septets of GSM-7, octets of others."""
+    forced_by: tuple[tuple[str, int], ...] = ()
+    """Characters that force the alphabet, each with its position in the text, from 0."""
+    cheaper: str | None = None
+    """What would cost less; None: nothing would."""
+    carriers: tuple[str, ...]
+    """Its route: names, best first."""
+    price: Decimal | None = None
+    """Of all segments; None: not known."""
+    currency: str
 
 
 ABOUT_MESSAGES: Final = frozenset(EventKind) - {EventKind.PARKED, EventKind.ORPHANED}

@@ -23,11 +23,12 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from dispatcher import recovery, reload, switches
+from dispatcher import dry_run, recovery, reload, switches
 from dispatcher._ext.book import Book
 from dispatcher._ext.events import EventBuffer, read_events
 from dispatcher.admission import Admission, number_of
 from dispatcher.aftermath import TICK_S, Aftermath
+from dispatcher.api import Checked, Cursor
 from dispatcher.cancelling import cancel
 from dispatcher.carrier.lane import Lane, Switch
 from dispatcher.config import DAY_MS, Config
@@ -39,7 +40,7 @@ from dispatcher.prepare import Prepared, prepare
 from dispatcher.routing.health import Health
 from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection, Status
-from dispatcher.store.retention import forget_texts, trim
+from dispatcher.store.retention import retain
 
 log = logging.getLogger("dispatcher.app")
 
@@ -59,8 +60,6 @@ HISTORY_OCTETS: Final = 1 << 20
 """Of events in one read."""
 
 _T = TypeVar("_T")
-Cursor = tuple[int, int]
-"""A place in the history: the row, and how many of its events were seen."""
 
 
 class Dispatcher:
@@ -136,6 +135,11 @@ class Dispatcher:
         """
         self._check_open()
         return await cancel(self.pipeline, UUID(message_id).bytes)
+
+    async def check(self, requests: Sequence[SendRequest]) -> list[Checked | Refused]:
+        """Say what would become of each, in order, and accept none: alphabet, segments, route, price."""
+        self._check_open()
+        return await dry_run.check(self.pipeline, self.config, requests)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
         """Yield every event after a cursor, with its own, in order; then new ones, until it is closed."""
@@ -356,12 +360,9 @@ class Dispatcher:
         """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""
         while True:
             await asyncio.sleep(RETAIN_S)
-            kept = self.config.retention
-            now_ms = self._now_ms()
+            kept, now_ms = self.config.retention, self._now_ms()
             with suppress(OverloadedError):  # a full disk: deleting needs some room, too
-                await forget_texts(self.journal, self._finished, now_ms - kept.texts_days * DAY_MS)
-                before_ms = now_ms - kept.events_days * DAY_MS
-                await trim(self.journal, self._finished, before_ms, self.projection.seq)
+                await retain(self.journal, self._finished, kept, self.projection.seq, now_ms)
                 while await self._ask(self.projection.trim, now_ms - kept.records_days * DAY_MS):
                     pass
 

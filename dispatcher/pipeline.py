@@ -127,7 +127,7 @@ class Pipeline:
         if self.admission.may_know_less and (unknown := self.admission.unknown_keys(requests)):
             self.admission.recall(await self.recall(unknown))
         now_ms = self.now_ms()
-        batch = self.admission.admit(requests, now_ms, self._closed())
+        batch = self.admission.admit(requests, now_ms, self.closed())
         if batch.messages:
             try:
                 await self._write(batch, now_ms)
@@ -137,7 +137,7 @@ class Pipeline:
             await self._repeat(batch, requests)
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
 
-    def _closed(self) -> list[int]:
+    def closed(self) -> list[int]:
         """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
         if self.is_closing:
             return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)

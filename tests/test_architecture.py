@@ -30,7 +30,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "accounts", "files", "logs", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
-        "prepare", "reload", "switches", "feed", "simulator"),
+        "prepare", "reload", "switches", "dry_run",
+        "feed", "simulator"),
     # 5: who puts it all together.
     5: ("app", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -40,7 +41,7 @@ GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
 PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
-                                   "reload", "switches")
+                                   "reload", "switches", "dry_run")
         for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "evacuation", "recovery",
                       "prepare")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
@@ -65,7 +66,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "apsw": ("store",),
     "msgspec": ("model", "api", "faces", "files", "logs", "feed", "daemon", "convert", "config", "policy",
                 "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes", "pipeline",
-                "reload", "simulator", "app", "cli"),
+                "reload", "admission", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone
