@@ -109,17 +109,26 @@ class Aftermath:
 
     def unanswered(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Law 3, by the policy of each class."""
-        self._doubted(lane, self._book.unanswered(batch, lane.number, now_ms), now_ms)
+        self._doubted(lane, self._book.unanswered(batch, lane.number, now_ms), now_ms, now_ms)
 
-    def _doubted(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
+    def _doubted(self, lane: Lane, batch: list[Submission], now_ms: int, since_ms: int) -> None:
+        """Decide about what may have been written `since_ms`, or may not."""
         again: list[Submission] = []
         for submission in batch:
             decision = self._judge(lane, submission, Cause.UNANSWERED, 0, now_ms)
             if decision.action is Action.NOW:
                 again.append(submission)
+            elif decision.action is Action.HOLD:
+                self._hold(lane, submission, since_ms)
             else:
                 self._do(lane, submission, decision, now_ms)
         self._pipeline.put_back(lane, again)
+
+    def _hold(self, lane: Lane, submission: Submission, since_ms: int) -> None:
+        """Send it no more: a receipt says what became of it, or the receipt timer that nobody knows."""
+        self._remember(submission)
+        due_ms = since_ms + self.receipt_timers_ms[lane.number]
+        self.schedule.add(due_ms, submission.n, submission.segment, HOLD)
 
     def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]], now_ms: int) -> None:
         """Note which the carrier took after all; what waits to be sent again finds out at its claim."""
@@ -176,9 +185,6 @@ class Aftermath:
             self._later(submission, now_ms + decision.delay_ms, now_ms)
         elif decision.action is Action.OTHER:
             self._elsewhere(lane, submission, now_ms)
-        elif decision.action is Action.HOLD:
-            due_ms = now_ms + self.receipt_timers_ms[lane.number]
-            self.schedule.add(due_ms, submission.n, submission.segment, HOLD)
         elif decision.outcome is not None and decision.reason is not None:
             self._book.fail(submission, decision.outcome, decision.reason, now_ms)
         self._pipeline.flush_soon()
@@ -186,9 +192,12 @@ class Aftermath:
     def _later(self, submission: Submission, due_ms: int, now_ms: int) -> None:
         if not self._book.retry(submission, due_ms, now_ms):
             return
+        self._remember(submission)
+        self.schedule.add(due_ms, submission.n, submission.segment, submission.attempts)
+
+    def _remember(self, submission: Submission) -> None:
         if submission.trouble is not None and len(self._troubles) < self._config.limits.schedule_max:
             self._troubles[submission.n, submission.segment] = submission.trouble
-        self.schedule.add(due_ms, submission.n, submission.segment, submission.attempts)
 
     def _elsewhere(self, lane: Lane, submission: Submission, now_ms: int) -> None:
         """Send a message by another carrier; a long one when all of its segments are refused."""
@@ -255,8 +264,10 @@ class Aftermath:
         self._troubles[due.n, due.segment] = Trouble(carrier)
         self.schedule.add(due_ms, due.n, due.segment, due.attempts)
 
-    def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int, is_noted: bool) -> None:
-        """After a restart: judge what may have been written as what was not answered, which may be noted."""
+    def doubt(
+        self, message: Message | None, due: Due, carrier: int, now_ms: int, is_noted: bool, since_ms: int
+    ) -> None:
+        """After a restart: judge what may have been written, since a time, as what was not answered."""
         lane = self._pipeline.lanes.get(carrier)
         if message is None or lane is None:
             reason = Reason.OUR_BUG if message is None else Reason.NO_CARRIER
@@ -268,10 +279,9 @@ class Aftermath:
             submission.attempts = due.attempts
         if not mine:  # the carrier's profile has changed: it would be another segment
             self._book.finish(due.n, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
-        elif is_noted:
-            self._doubted(lane, mine, now_ms)
         else:
-            self.unanswered(lane, mine, now_ms)
+            still = mine if is_noted else self._book.unanswered(mine, carrier, now_ms)
+            self._doubted(lane, still, now_ms, since_ms)
 
     def _look_after(self, lane: Lane, now_ms: int) -> None:
         health = self.health[lane.number]
@@ -335,6 +345,12 @@ class Aftermath:
         trouble = self._troubles.pop((due.n, due.segment), None)
         if self._book.is_finished(message.n):
             return
+        if due.attempts == HOLD:
+            carrier = trouble.carrier if trouble else message.carriers[0]
+            held = Submission(message, message.n, due.segment, message.segments, message.traffic_class,
+                              message.deadline_ms, b"", carrier)  # fmt: skip
+            self._book.fail(held, Outcome.UNKNOWN, Reason.UNANSWERED, now_ms)
+            return
         lane = self._pipeline.lane(trouble.carrier) if trouble is not None else None
         if lane is not None and message.segments > 1:
             number = lane.number
@@ -355,8 +371,6 @@ class Aftermath:
             submissions = [each for each in submissions if each.segment == due.segment]
         if not submissions:
             self._book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
-        elif due.attempts == HOLD:
-            self._book.fail(submissions[0], Outcome.UNKNOWN, Reason.UNANSWERED, now_ms)
         else:
             for submission in submissions:
                 submission.attempts, submission.trouble = due.attempts, trouble

@@ -151,12 +151,12 @@ async def take_up(pipeline: Pipeline) -> None:
     doubtful = []
     for n, segment, state, attempts, due_ms, carrier, _ in pipeline.book.unsettled():
         if state in _DOUBTFUL:
-            doubtful.append((n, segment, attempts, carrier, state == EventKind.UNANSWERED))
+            doubtful.append((n, segment, attempts, carrier, state == EventKind.UNANSWERED, due_ms or now_ms))
         else:
             aftermath.resume(Due(n, segment, attempts), carrier, max(due_ms, now_ms))
     for start in range(0, len(doubtful), FIND_MOST):
         some = doubtful[start : start + FIND_MOST]
         found = await pipeline.journal.find([each[0] for each in some])
-        for n, segment, attempts, carrier, is_noted in some:
-            aftermath.doubt(found.get(n), Due(n, segment, attempts), carrier, now_ms, is_noted)
+        for n, segment, attempts, carrier, is_noted, since_ms in some:
+            aftermath.doubt(found.get(n), Due(n, segment, attempts), carrier, now_ms, is_noted, since_ms)
     pipeline.flush_soon()
