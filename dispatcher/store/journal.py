@@ -27,7 +27,15 @@ from dispatcher.store.lock import Lock
 from dispatcher.store.metrics import Metrics
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import Row, StoredRow
-from dispatcher.store.schema import JOURNAL, check_index, damaged, open_checkpointer, open_writer, settle
+from dispatcher.store.schema import (
+    JOURNAL,
+    check_index,
+    check_left_alone,
+    damaged,
+    open_checkpointer,
+    open_writer,
+    settle,
+)
 from dispatcher.store.snapshot import Snapshot
 from dispatcher.store.space import RESERVE_OCTETS, Space
 from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
@@ -107,11 +115,12 @@ class Journal:
             reserve_octets, low_octets, free_octets: see Space.
             vfs: name of a registered VFS of apsw, for faults in tests.
 
-        StoreError: in use, of a newer format, no journal, or it cannot be opened.
+        StoreError: in use, of a newer format, no journal or one that was deleted, or it cannot be opened.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = Lock(folder)
         try:
+            check_left_alone(folder)
             connection = open_writer(folder, vfs)
             space = Space(folder, reserve_octets, low_octets, free_octets)
             try:
