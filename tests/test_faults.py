@@ -46,8 +46,11 @@ FAULTS: dict[int, str] = {
     63: "a throttling storm",
     64: "one full mailbox",
     65: "a carrier that slows down",
+    67: "a retry storm",
+    79: "a flood of receipts while it sends",
+    98: "the configuration changes while it runs",
 }
-"""Connection and session, PDUs, back pressure. Messages, receipts and stores have theirs later."""
+"""Connection and session, PDUs, back pressure; and what the daemon must stand."""
 
 UNIT_IS_ENOUGH = {62}
 """Faults of pure code; all others are shown over real sockets."""
@@ -72,4 +75,4 @@ def test_each_fault_has_its_test(number: int) -> None:
 def test_a_fault_without_a_test_is_seen() -> None:
     """A number that nobody named is not found: this check can fail."""
     assert 28 not in named("integration")
-    assert set(FAULTS) == set(range(29, 66))
+    assert set(FAULTS) >= set(range(29, 66))
