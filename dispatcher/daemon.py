@@ -22,7 +22,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -236,7 +236,7 @@ class Daemon:
         return changed
 
     async def _take_up(self, config: Config) -> list[str]:
-        changed: list[str] = await self.dispatcher.reload(config)  # type: ignore[attr-defined]
+        changed: list[str] = await self.dispatcher.reload(config)
         for part in self._parts:
             await part.reload(config)
         await asyncio.to_thread(self.logs.change, config.log)
@@ -244,8 +244,8 @@ class Daemon:
 
     async def _take_back(self, config: Config) -> None:
         """Go back to what was in force: it was fine a moment ago."""
-        engine = self.dispatcher.reload  # type: ignore[attr-defined]
-        for undo in (engine, *(part.reload for part in self._parts)):
+        undoes: list[Callable[[Config], Awaitable[object]]] = [self.dispatcher.reload]
+        for undo in (*undoes, *(part.reload for part in self._parts)):
             with suppress(ConfigError, OSError):  # files of secrets may have changed, too
                 await undo(config)
 

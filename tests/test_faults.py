@@ -52,9 +52,11 @@ FAULTS: dict[int, str] = {
     63: "a throttling storm",
     64: "one full mailbox",
     65: "a carrier that slows down",
-    98: "a reload of a bad file",
+    67: "a retry storm",
+    79: "a flood of receipts while it sends",
+    98: "the configuration changes while it runs",
 }
-"""The process, connection and session, PDUs, back pressure. The others have theirs later."""
+"""Connection and session, PDUs, back pressure; and what the daemon must stand."""
 
 UNIT_IS_ENOUGH = {62}
 """Faults of pure code; all others are shown over real sockets."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, cast
 
-from dispatcher import app, recovery
+from dispatcher import recovery, upkeep
 from dispatcher.aftermath import Aftermath
 from dispatcher.app import Dispatcher
 from dispatcher.carrier.lane import Lane
@@ -103,7 +103,7 @@ def die_in(seconds: float) -> None:
 def arm(name: str, hits: int) -> None:
     """Kill this process at the `hits`-th time that a point is reached; "instant": in so many ms."""
     checkpoint.STEP_PAGES = STEP_PAGES  # type: ignore[misc]
-    app.SNAPSHOT_S = SNAPSHOT_S  # type: ignore[misc]
+    upkeep.SNAPSHOT_S = SNAPSHOT_S  # type: ignore[misc]
     if name == "instant":
         die_in(hits / 1000)
         return
