@@ -1,7 +1,8 @@
 """What runs beside the dispatcher in a daemon: the protocol of a part, and the list of parts in their order.
 
 To add one: give it `start`, `stop` and `reload`, or wrap it into `Fixed` where nothing of it can change while
-it runs, and name it in `parts_of`.
+it runs, and name it in `parts_of`. Imports stand at the top: aiohttp takes 120 ms, which on the loop would be
+a stall; who imports this file means to serve.
 """
 
 import os
@@ -15,8 +16,10 @@ from dispatcher.app import Dispatcher
 from dispatcher.config import Config
 from dispatcher.errors import ConfigError
 from dispatcher.faces import ServerTls
+from dispatcher.ingest.admin import AdminServer
 from dispatcher.logs import Logs
 from dispatcher.stalls import StallWatch
+from dispatcher.survey import Survey
 
 
 class Part(Protocol):
@@ -55,11 +58,8 @@ class Owner(Protocol):
 def parts_of(owner: Owner) -> Sequence[Part]:
     """Return the parts in the order of their start; they stop in reverse.
 
-    Called once the dispatcher is open. Imports stand here: aiohttp takes longer than all the rest.
+    Called once the dispatcher is open.
     """
-    from dispatcher.ingest.admin import AdminServer
-    from dispatcher.survey import Survey
-
     config = owner.config
     context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)

@@ -4,6 +4,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from dispatcher.simulator import Behaviour, Simulator
@@ -97,6 +98,37 @@ def test_a_drain_ends_within_its_limit() -> None:
                 assert await served.ended() == 0
                 assert served.said("stopped")[0]["msg"].startswith("stopped: 1 submits")
         assert audit(folder / "store").is_right
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_readiness_follows_the_drain() -> None:
+    """F07: /readyz says yes once a carrier is bound, and "draining", 503, from SIGTERM until the end."""
+
+    async def readyz(port: str) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"http://127.0.0.1:{port}/readyz?verbose") as response,
+        ):
+            return response.status, await response.text()
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(stall=True)) as smsc:
+            data = house.data_for(folder, smsc, carrier={"timers": {"response_ms": 600_000}})
+            path = house.write(folder, data)
+            await house.fill(data, requests(10))
+            async with serving(path) as served:
+                port = (await served.says("admin_port"))["msg"].rpartition(":")[2]
+                await until(lambda: submits(smsc), "one is submitted")
+                assert (await readyz(port))[0] == 200
+                served.signal(signal.SIGTERM)
+                await served.says("stopping")
+                status, told = await readyz(port)
+                assert status == 503
+                assert "draining" in told
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 128 + signal.SIGTERM
 
     with house.place_for(None) as folder:
         run(scenario(folder))
