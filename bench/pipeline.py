@@ -74,33 +74,33 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
             binds=binds, window=window, warm_s=effort.warm_s, span_s=effort.span_s, slice_s=effort.slice_s
         )
         flows[name] = found = _flow("rate", job)
-        rows.append(_row(name, "CPU", found["cpu_ns_rounds"], found["yardstick_ns"], target=AIM_NS))
-        rows.append(_row(name, "clock", found["clock_ns_rounds"], found["yardstick_ns"], ours=False))
+        rows.append(row(name, "CPU", found["cpu_ns_rounds"], found["yardstick_ns"], target=AIM_NS))
+        rows.append(row(name, "clock", found["clock_ns_rounds"], found["yardstick_ns"], ours=False))
     progress("stages")
     flows["stages"] = stages = _stages(effort)
-    rows += [_row("stages", stage, stages["stages"][stage], stages["yardsticks_ns"]) for stage in STAGES]
+    rows += [row("stages", stage, stages["stages"][stage], stages["yardsticks_ns"]) for stage in STAGES]
     progress(f"backlog {effort.backlog:,}")
     flows["backlog"] = backlog = _backlog(effort, first)
     for level in backlog["levels"]:
         name = f"backlog {level['level']:,}"
-        rows.append(_row(name, "CPU", level["cpu_ns_rounds"], backlog["yardstick_ns"], target=AIM_NS))
+        rows.append(row(name, "CPU", level["cpu_ns_rounds"], backlog["yardstick_ns"], target=AIM_NS))
     rows += [
-        _row("restart", side, [backlog[f"{side}_ns"]], backlog["yardstick_ns"], ours=False)
+        row("restart", side, [backlog[f"{side}_ns"]], backlog["yardstick_ns"], ours=False)
         for side in ("accepting", "submitting")
     ]
     for name, tps in ((f"codes, {CODES_TPS:,} TPS", CODES_TPS), ("codes, flat out", Job().tps)):
         progress(name)
         job = msgspec.structs.replace(first, tps=tps, span_s=effort.codes_s)
         flows[name] = found = _flow("latency", job)
-        rows.append(_row(name, "p50", found["wire_ns"][:1], found["yardstick_ns"], ours=False))
+        rows.append(row(name, "p50", found["wire_ns"][:1], found["yardstick_ns"], ours=False))
     return Result(
         tier="pipeline",
         run=describe_run("bench.run"),
         quick=quick,
-        rounds=max(len(row["rounds"]) for row in rows),
+        rounds=max(len(each["rounds"]) for each in rows),
         method="spans cut into slices; compared are CPU prices; see bench/README.md",
         flows=flows,
-        corpora=dict.fromkeys((row["corpus"] for row in rows), ""),
+        corpora=dict.fromkeys((each["corpus"] for each in rows), ""),
         rows=rows,
         absent={},
     )
@@ -168,7 +168,7 @@ def _command(name: str, job: Job) -> list[str]:
     return [sys.executable, "-m", "bench.flows", name, msgspec.json.encode(job).decode()]
 
 
-def _row(
+def row(
     corpus: str,
     side: str,
     values: Sequence[float],
@@ -177,9 +177,10 @@ def _row(
     ours: bool = True,
     target: float = 0,
 ) -> Row:
+    """Return a row of the result; values and yardstick in nanoseconds, round by round."""
     yardsticks = [yardstick] * len(values) if isinstance(yardstick, float) else list(yardstick)
     spread, rounds = Spread.of(values), ratios(list(values), yardsticks)
-    row = Row(
+    found = Row(
         corpus=corpus,
         side=side,
         version="",
@@ -194,8 +195,8 @@ def _row(
         ratio_max=max(rounds),
     )
     if target:
-        row["target"] = target
-    return row
+        found["target"] = target
+    return found
 
 
 def stage_prices(flows: dict[str, Any]) -> dict[str, float]:

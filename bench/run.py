@@ -1,7 +1,7 @@
 """Measure everything that there is to measure, on this machine: what `make bench` calls.
 
-    python -m bench.run             all tiers, some fifteen minutes; results go to bench/results/
-    python -m bench.run engine      one tier: encoding takes two minutes, engine eight, pipeline four
+    python -m bench.run             all tiers, some eighteen minutes; results go to bench/results/
+    python -m bench.run engine      one tier: encoding takes two minutes, engine eight, pipeline 4, daemon 3
     python -m bench.run --quick     the same, coarsely, in two minutes
     python -m bench.run --readme    the README's tables, of the last full run
     python -m bench.compare A B     two results against each other
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import encoding, engine, engine_tables, pipeline, pipeline_tables, tables
+from bench import daemon, daemon_tables, encoding, engine, engine_tables, pipeline, pipeline_tables, tables
 from bench.results import RESULTS, Result, read, save
 
 
@@ -32,6 +32,7 @@ TIERS: Final[dict[str, Tier]] = {
     "encoding": Tier(encoding.measure, tables.terminal, tables.readme),
     "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme),
     "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme),
+    "daemon": Tier(daemon.measure, daemon_tables.terminal, daemon_tables.readme),
 }
 
 

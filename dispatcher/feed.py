@@ -7,10 +7,9 @@ reaches the path). A message that is kept no longer has no events either.
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
-from uuid import UUID
 
-from dispatcher._ext.events import read_events
-from dispatcher.api import ABOUT_MESSAGES, Cursor, EventOut, Subject, event_out
+from dispatcher._ext.events import pick_events
+from dispatcher.api import ABOUT_MESSAGES, Called, Cursor, EventOut, Subject, event_out
 from dispatcher.model import Event, EventKind, Message
 from dispatcher.store.journal import Journal
 
@@ -21,16 +20,28 @@ SLICE: Final = 500
 SUBJECTS_MAX: Final = 50_000
 """Messages remembered between their events, 15 MB; others are read again."""
 
+_Picked = tuple[Cursor, Event, Subject]
+
 
 class Feed:
     """All readers of one journal share what is remembered of messages."""
 
     def __init__(self, journal: Journal, carriers: dict[int, str]) -> None:
         self._journal = journal
-        self._carriers = carriers
+        self.carriers = carriers
+        """Names by number."""
         self._subjects: OrderedDict[int, Subject] = OrderedDict()
         self.is_closed = False
         """Set before the journal is closed: nobody follows any more."""
+
+    @property
+    def end(self) -> Cursor:
+        """The cursor behind all that is durable now."""
+        return self._journal.last_seq + 1, 0
+
+    async def cursor_at(self, at_ms: int) -> Cursor:
+        """Return the cursor before the first event that was written at a time or later."""
+        return await self._journal.seq_at(at_ms), 0
 
     async def read(
         self, after: Cursor = (0, 0), kinds: Iterable[EventKind] = ABOUT_MESSAGES, *, follow: bool = True
@@ -39,33 +50,59 @@ class Feed:
 
         A slice may be empty: its cursor still says how far was read. Only what is durable is told.
         """
-        wanted = frozenset(kinds)
+        carriers = self.carriers
+        async for cursor, some in self._read(after, kinds, follow):
+            yield cursor, [event_out(at, event, subject, carriers) for at, event, subject in some]
+
+    async def calls(
+        self, after: Cursor, kinds: Iterable[EventKind], *, follow: bool = True
+    ) -> AsyncIterator[tuple[Cursor, list[Called]]]:
+        """Yield the same of messages that have a callback, each with the message."""
+        carriers = self.carriers
+        async for cursor, some in self._read(after, kinds, follow):
+            theirs = [each for each in some if each[2].callback is not None]
+            messages = await self._journal.find({event.n for _, event, _ in theirs}) if theirs else {}
+            yield (
+                cursor,
+                [
+                    Called(event_out(at, event, subject, carriers), messages[event.n])
+                    for at, event, subject in theirs
+                    if event.n in messages
+                ],
+            )
+
+    async def _read(
+        self, after: Cursor, kinds: Iterable[EventKind], follow: bool
+    ) -> AsyncIterator[tuple[Cursor, list[_Picked]]]:
+        mask = sum({1 << kind for kind in kinds})
         seq, seen = after[0] - 1, after[1]
         while not self.is_closed:
             last_seq = self._journal.last_seq
             rows = await self._journal.events(seq, READ_OCTETS)
             for row in rows:
-                events: list[Event] = read_events(row.body, Event)
-                start = seen if row.seq == after[0] else 0
-                for at in range(start, len(events), SLICE):
-                    end = min(at + SLICE, len(events))
-                    places = range(at, end)
-                    some = [((row.seq, place + 1), events[place]) for place in places]
-                    yield (row.seq, end), await self._told([each for each in some if each[1].kind in wanted])
+                count, places, events = pick_events(row.body, Event, mask)
+                picked = [((row.seq, place), event) for place, event in zip(places, events, strict=True)]
+                if row.seq == after[0] and seen:
+                    picked = [each for each in picked if each[0][1] > seen]
+                for at in range(SLICE, len(picked), SLICE):
+                    yield picked[at - 1][0], await self._told(picked[at - SLICE : at])
+                rest = len(picked) - 1 - (len(picked) - 1) % SLICE if picked else 0
+                yield (row.seq, count), await self._told(picked[rest:])
                 seq = row.seq
             if not rows:
                 if not follow:
                     return
                 await self._journal.wait_for_events(max(seq, last_seq))
 
-    async def _told(self, some: list[tuple[Cursor, Event]]) -> list[EventOut]:
+    async def _told(self, some: list[tuple[Cursor, Event]]) -> list[_Picked]:
         subjects = self._subjects
         missing = {event.n for _, event in some if event.n not in subjects}
         if missing:
-            for n, message in (await self._journal.find(sorted(missing))).items():
-                subjects[n] = subject_of(message)
+            for n, message in (await self._journal.around(missing)).items():
+                if n not in subjects:
+                    subjects[n] = subject_of(message)
         told = [
-            event_out(cursor, event, subject, self._carriers)
+            (cursor, event, subject)
             for cursor, event in some
             if (subject := subjects.get(event.n)) is not None
         ]
@@ -76,11 +113,13 @@ class Feed:
 
 def subject_of(message: Message) -> Subject:
     """Return what the events of a message are told with."""
+    digits = message.message_id.hex()
     return Subject(
-        str(UUID(bytes=message.message_id)),
+        f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
         message.traffic_class,
         message.segments,
         message.accepted_ms,
         message.source,
         message.client_ref,
+        message.callback,
     )

@@ -98,12 +98,40 @@ def read_events(bytes body not None, event_type not None):
     while left:
         octets = get_event(at, left, &head, &tail_octets)
         if octets <= 0:
-            where = f"octet {at - <const uint8_t*>PyBytes_AS_STRING(body)} of a body of events"
-            raise StoreError(f"{where}: " + ("the record is cut" if octets == CUT else f"unknown kind {head.kind}"))
+            raise refused(at - <const uint8_t*>PyBytes_AS_STRING(body), octets, head.kind)
         events.append(event_of(event_type, &head, at + RECORD_OCTETS, tail_octets))
         at += octets
         left -= octets
     return events
+
+
+def pick_events(bytes body not None, event_type not None, unsigned int kinds):
+    """Return how many events a body holds, and those of some kinds: their places, from 1, and themselves.
+
+    `kinds`: a bit each, 1 << kind. What is not asked for costs some nanoseconds. Raises as read_events.
+    """
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(body)
+    cdef Py_ssize_t left = PyBytes_GET_SIZE(body), octets, tail_octets = 0, place = 0
+    cdef Head head
+    cdef list places = [], events = []
+    if not isinstance(event_type, type) or not issubclass(event_type, tuple):
+        raise TypeError("event_type is a class of tuples")
+    while left:
+        octets = get_event(at, left, &head, &tail_octets)
+        if octets <= 0:
+            raise refused(at - <const uint8_t*>PyBytes_AS_STRING(body), octets, head.kind)
+        place += 1
+        if kinds >> head.kind & 1:
+            places.append(place)
+            events.append(event_of(event_type, &head, at + RECORD_OCTETS, tail_octets))
+        at += octets
+        left -= octets
+    return place, places, events
+
+
+cdef object refused(Py_ssize_t offset, Py_ssize_t octets, uint8_t kind):
+    why = "the record is cut" if octets == CUT else f"unknown kind {kind}"
+    return StoreError(f"octet {offset} of a body of events: {why}")
 
 
 cdef object event_of(object event_type, const Head* head, const uint8_t* tail, Py_ssize_t tail_octets):

@@ -21,7 +21,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     # 1: values and settings.
     1: ("model", "convert", "faces", "config", "refusal", "state", "metrics"),
     # 2: pure logic, see IMPURE.
-    2: ("admission", "api", "counters", "encoding", "policy", "routing", "receipts", "carrier.profile",
+    2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts",
+        "carrier.profile",
         "carrier.profiles", "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session",
         "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate",
         "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
@@ -47,12 +48,14 @@ UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("s
           ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
           ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "carrier.schedule"),
+          ("dlr_url", "api"),
           ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
 one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
 long messages are joined by the encoder library; the configuration has a policy for each traffic class, and
 is converted; a carrier's profile is the encoder, the dialect and the addresses that it wants; admission
-encodes by that profile; unusual receipts are read by the dialect."""
+encodes by that profile; callbacks tell of events as the API does; unusual receipts are read
+by the dialect."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""
@@ -61,10 +64,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes.webhook", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "api", "faces", "state", "files", "logs", "feed", "daemon", "convert", "config",
-                "policy",
-                "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes", "pipeline",
-                "simulator", "app", "cli"),
+    "msgspec": ("model", "api", "dlr_url", "faces", "state", "files", "logs", "feed", "daemon", "convert",
+                "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes",
+                "pipeline", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

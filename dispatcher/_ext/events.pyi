@@ -33,3 +33,9 @@ def read_events(body: bytes, event_type: type[_TupleT]) -> list[_TupleT]:
 
     StoreError: the body is cut, or holds a kind that nobody knows. TypeError: `event_type` is no tuple.
     """
+
+def pick_events(body: bytes, event_type: type[_TupleT], kinds: int) -> tuple[int, list[int], list[_TupleT]]:
+    """Return how many events a body holds, and those of some kinds: their places, from 1, and themselves.
+
+    `kinds`: a bit each, 1 << kind. What is not asked for costs some nanoseconds. Raises as read_events.
+    """

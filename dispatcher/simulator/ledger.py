@@ -42,6 +42,7 @@ class Copy:
         "account",
         "acknowledged",
         "bind",
+        "came_us",
         "message_id",
         "receipts",
         "replaced_by",
@@ -67,6 +68,8 @@ class Copy:
         """command_status of every deliver_sm_resp."""
         self.replaced_by: str | None = None
         """Token of the text that a replace_sm put in its place."""
+        self.came_us = 0
+        """When it was read, in microseconds from 1970; shown where `times` are asked for."""
         self.told_s = 0
         """When the last receipt went, in seconds from 1970; not shown: a run can be repeated."""
 
@@ -82,6 +85,7 @@ class Copy:
             "receipts": self.receipts,
             "acknowledged": self.acknowledged,
             **replaced,
+            **({"came_us": self.came_us} if self.came_us else {}),
         }
 
 
@@ -128,10 +132,17 @@ class Ledger:
     """Totals by account and copies by token."""
 
     def __init__(
-        self, *, mode: str = "tokens", token: str = "", copies_max: int = 1_000_000, seed: int = 0
+        self,
+        *,
+        mode: str = "tokens",
+        token: str = "",
+        copies_max: int = 1_000_000,
+        seed: int = 0,
+        times: bool = False,
     ) -> None:
         self.mode = mode
         self.seed = seed
+        self._times = times
         self.totals: dict[str, Totals] = {}
         self._pattern = re.compile(token) if token else None
         self._left = copies_max
@@ -174,8 +185,10 @@ class Ledger:
         if self.mode == "counts":
             return None
         copies = []
+        came_us = time.time_ns() // 1_000 if self._times else 0
         for pdu in incoming:
             copy = Copy(account, bind)
+            copy.came_us = came_us
             copies.append(copy)
             if self._left > 0:
                 self._left -= 1

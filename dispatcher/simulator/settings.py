@@ -43,6 +43,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Copies remembered, about 500 octets each; beyond it the ledger says that it is not complete."""
     token: str = TOKEN_DEFAULT
     """A regular expression whose first group is the token of a text; "": the last word."""
+    times: bool = False
+    """The ledger says when each submit_sm came; without, a seeded run gives the same ledger twice."""
     connections_max: Annotated[int, Meta(ge=1)] = 10_000
     accounts: dict[str, Behaviour] = {}
     """By system_id. Without any, whoever binds gets a perfect SMSC: see `unknown_accounts`."""

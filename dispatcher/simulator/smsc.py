@@ -91,7 +91,11 @@ class Simulator:
         self._bad_handshakes: set[BadHandshake] = set()
         self.system_id = settings.system_id
         self.ledger = Ledger(
-            mode=settings.ledger, token=settings.token, copies_max=settings.tokens_max, seed=settings.seed
+            mode=settings.ledger,
+            token=settings.token,
+            copies_max=settings.tokens_max,
+            seed=settings.seed,
+            times=settings.times,
         )
         self.connections: set[Connection] = set()
         self.refused_connections = 0

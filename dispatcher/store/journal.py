@@ -242,6 +242,14 @@ class Journal:
         """See Reader.find."""
         return await self._ask(partial(self._reader.find, list(numbers)))
 
+    async def around(self, numbers: Iterable[int]) -> dict[int, Message]:
+        """See Reader.around."""
+        return await self._ask(partial(self._reader.around, list(numbers)))
+
+    async def seq_at(self, at_ms: int) -> int:
+        """See Reader.seq_at."""
+        return await self._ask(partial(self._reader.seq_at, at_ms))
+
     async def events(self, after_seq: int, most_octets: int) -> list[StoredRow]:
         """See Reader.events."""
         return await self._ask(partial(self._reader.events, after_seq, most_octets))

@@ -101,6 +101,22 @@ class Reader:
                     self._report(seq, 0, 0, 0)
         return rows
 
+    def seq_at(self, at_ms: int) -> int:
+        """Return the first row that was written at that time or later; behind the newest, if none was.
+
+        Times grow with the rows, but for a clock that was set back.
+        """
+        low, high = self.bounds
+        query = "SELECT at_ms FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"
+        while low <= high:
+            middle = (low + high) // 2
+            found: int | None = self._connection.execute(query, (middle,)).get
+            if found is None or found >= at_ms:
+                high = middle - 1
+            else:
+                low = middle + 1
+        return low
+
     def event_rows(self, after_seq: int) -> Iterator[StoredRow]:
         """Yield all rows of events after a seq, in order, up to the end as it is then."""
         while rows := self.events(after_seq, SLICE_OCTETS):
@@ -110,14 +126,19 @@ class Reader:
     def find(self, numbers: Iterable[int]) -> dict[int, Message]:
         """Return messages by their numbers; those that are not there are left out."""
         wanted = set(numbers)
+        around = self.around(wanted)
+        return {n: around[n] for n in sorted(wanted) if n in around}
+
+    def around(self, numbers: Iterable[int]) -> dict[int, Message]:
+        """Return the same and all that stand in one row with one of them: who asks for one asks for the next,
+        and a row is unpacked as a whole."""
         found: dict[int, Message] = {}
-        for n in sorted(wanted):
+        for n in sorted(set(numbers)):
             if n not in found:
                 for row in self._holding(n):
-                    for message in unpack_messages(row.body, row.count):
-                        if message.n in wanted:
-                            found[message.n] = message
-                    if n in found:
+                    messages = {message.n: message for message in unpack_messages(row.body, row.count)}
+                    if n in messages:
+                        found |= messages
                         break
         return found
 

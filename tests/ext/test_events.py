@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatcher._ext.events import EventBuffer, read_events
+from dispatcher._ext.events import EventBuffer, pick_events, read_events
 from dispatcher.errors import StoreError
 from dispatcher.model import WHOLE, Event, EventKind
 
@@ -52,6 +52,19 @@ def test_events_are_put_and_read_as_the_layout_says(some: list[Event]) -> None:
     assert read == some
     assert all(type(event) is Event for event in read)
     assert read_events(expected, tuple) == [tuple(event) for event in some]
+
+
+@given(st.lists(events, max_size=20), st.sets(st.sampled_from(EventKind)))
+@settings(max_examples=300, deadline=None)
+def test_events_of_some_kinds_are_picked_with_their_places(some: list[Event], kinds: set[EventKind]) -> None:
+    """Those that a filter over all of them finds, their places from 1, and how many there are in all."""
+    body = b"".join(map(packed, some))
+    count, places, picked = pick_events(body, Event, sum(1 << kind for kind in kinds))
+    expected = [(place, event) for place, event in enumerate(some, 1) if event.kind in kinds]
+    assert (count, list(zip(places, picked, strict=True))) == (len(some), expected)
+    if some:
+        with pytest.raises(StoreError, match="cut"):
+            pick_events(body[:-1], Event, 0)
 
 
 @given(st.lists(events, min_size=1, max_size=3), st.data())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.__main__ import main
-from dispatcher.cli import demo_texts
+from dispatcher.cli.demo import texts as demo_texts
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,11 +10,17 @@ from pathlib import Path
 import dispatcher.encoding
 from dispatcher.__main__ import main
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+ROOMS = ("encoding", "simulator", "smpp")
+"""Rooms with a README of their own, beside the code."""
+README = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *(ROOT / "dispatcher" / room / "README.md" for room in ROOMS))
+)
 
 
 def blocks(language: str) -> list[str]:
-    """Return the README's code blocks of a language."""
+    """Return the code blocks of a language, of all READMEs."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
