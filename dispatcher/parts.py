@@ -17,6 +17,8 @@ from dispatcher.config import Config
 from dispatcher.errors import ConfigError
 from dispatcher.faces import ServerTls
 from dispatcher.ingest.admin import AdminServer
+from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.server import HttpServer
 from dispatcher.logs import Logs
 from dispatcher.stalls import StallWatch
 from dispatcher.survey import Survey
@@ -65,7 +67,20 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
     admin = AdminServer(config.admin, survey, version=__version__, context=context)
-    return [Fixed(admin, config, "admin")]
+    keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
+    http = HttpServer(
+        owner.dispatcher,  # type: ignore[arg-type]  # its `check` comes with the dry run
+        config.http,
+        keys,
+        folder=owner.folder,
+        context=server_context("http.tls", config.http.tls, owner.folder),
+    )
+    return [Fixed(admin, config, "admin"), Fixed(http, config, "http")]
+
+
+def default_keys(config: Config) -> Path:
+    """Return the file of API keys of a configuration that names none."""
+    return Path(config.store) / "keys.json"
 
 
 class Server(Protocol):

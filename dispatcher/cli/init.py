@@ -58,6 +58,7 @@ def run(given: argparse.Namespace) -> int:
     path = folder / "dispatcher.toml"
     if path.exists():
         raise CommandError(f"{path} is there already: nothing is overwritten", Exit.CANNOT_CREATE)
+    keys = folder / "data" / "keys.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "data").mkdir(mode=0o700, exist_ok=True)
@@ -65,10 +66,23 @@ def run(given: argparse.Namespace) -> int:
             file.write(START)
     except FileExistsError:
         raise CommandError(f"{folder} is no folder, or {path} is there already", Exit.CANNOT_CREATE) from None
+    if not keys.exists():
+        print(f"The first API key, of which {keys} keeps only a hash:\n\n  {first_key(keys)}\n")
     print(f"{path} is written. Next, each in a terminal of its own:\n")
     for command in next_commands(path):
         print(f"  {command}")
     return Exit.OK
+
+
+def first_key(path: Path) -> str:
+    """Make a file with one API key, which may do everything; return its token."""
+    from datetime import UTC, datetime
+
+    from dispatcher.ingest.keys import make_key, save
+
+    key, token = make_key("first", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    save(path, (key,))
+    return token
 
 
 def next_commands(path: Path) -> list[str]:
