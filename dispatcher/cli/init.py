@@ -66,10 +66,12 @@ def run(given: argparse.Namespace) -> int:
             file.write(START)
     except FileExistsError:
         raise CommandError(f"{folder} is no folder, or {path} is there already", Exit.CANNOT_CREATE) from None
+    token = "KEY"
     if not keys.exists():
-        print(f"The first API key, of which {keys} keeps only a hash:\n\n  {first_key(keys)}\n")
+        token = first_key(keys)
+        print(f"The first API key, of which {keys} keeps only a hash:\n\n  {token}\n")
     print(f"{path} is written. Next, each in a terminal of its own:\n")
-    for command in next_commands(path):
+    for command in next_commands(path, token):
         print(f"  {command}")
     return Exit.OK
 
@@ -85,10 +87,11 @@ def first_key(path: Path) -> str:
     return token
 
 
-def next_commands(path: Path) -> list[str]:
-    """Return what to type next."""
+def next_commands(path: Path, token: str) -> list[str]:
+    """Return what to type next: until a first message is sent."""
+    message = '{"to": "+491701234567", "sender": "Bank", "text": "Your code is 4711"}'
     return [
         "dispatcher simulate --system-id demo",
         f"dispatcher serve --config {path}",
-        f"dispatcher audit {path.parent / 'data'}",
+        f"curl -H 'Authorization: Bearer {token}' --json '{message}' http://127.0.0.1:8080/v1/messages",
     ]
