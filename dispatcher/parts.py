@@ -1,7 +1,8 @@
 """What runs beside the dispatcher in a daemon: the protocol of a part, and the list of parts in their order.
 
 To add one: give it `start`, `stop` and `reload`, or wrap it into `Fixed` where nothing of it can change while
-it runs, and name it in `parts_of`.
+it runs, and name it in `parts_of`. Imports stand at the top: aiohttp takes 120 ms, which on the loop would be
+a stall; who imports this file means to serve.
 """
 
 import os
@@ -15,8 +16,12 @@ from dispatcher.app import Dispatcher
 from dispatcher.config import Config
 from dispatcher.errors import ConfigError
 from dispatcher.faces import ServerTls
+from dispatcher.ingest.admin import AdminServer
+from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.server import HttpServer
 from dispatcher.logs import Logs
 from dispatcher.stalls import StallWatch
+from dispatcher.survey import Survey
 
 
 class Part(Protocol):
@@ -55,17 +60,27 @@ class Owner(Protocol):
 def parts_of(owner: Owner) -> Sequence[Part]:
     """Return the parts in the order of their start; they stop in reverse.
 
-    Called once the dispatcher is open. Imports stand here: aiohttp takes longer than all the rest.
+    Called once the dispatcher is open.
     """
-    from dispatcher.ingest.admin import AdminServer
-    from dispatcher.survey import Survey
-
     config = owner.config
     context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
     admin = AdminServer(config.admin, survey, version=__version__, context=context)
-    return [Fixed(admin, config, "admin")]
+    keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
+    http = HttpServer(
+        owner.dispatcher,  # type: ignore[arg-type]  # its `check` comes with the dry run
+        config.http,
+        keys,
+        folder=owner.folder,
+        context=server_context("http.tls", config.http.tls, owner.folder),
+    )
+    return [Fixed(admin, config, "admin"), Fixed(http, config, "http")]
+
+
+def default_keys(config: Config) -> Path:
+    """Return the file of API keys of a configuration that names none."""
+    return Path(config.store) / "keys.json"
 
 
 class Server(Protocol):

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final
 
 from aiohttp import web
@@ -55,7 +56,8 @@ ROUTES: Final = (
 class HttpServer:
     """The door for messages on one address.
 
-    `folder` is where relative file names of the configuration start; `more` are routes of other doors.
+    `folder` is where relative file names of the configuration start; `more` are routes of other doors,
+    `context` is TLS where it is asked for.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class HttpServer:
         *,
         folder: Path | None = None,
         more: Sequence[Route] = (),
+        context: SSLContext | None = None,
     ) -> None:
         self.http = http
         self.keys = keys
@@ -76,6 +79,7 @@ class HttpServer:
         self.under_way = 0
         self.port = 0
         self._folder = folder or Path()
+        self._context = context
         self._table = Table((*ROUTES, *more))
         self._service: Service
         self._door = door
@@ -105,10 +109,15 @@ class HttpServer:
             read_bufsize=READ_OCTETS,
         )
         self._listener = await loop.create_server(
-            lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG
+            lambda: Link(gate, server()),
+            self.http.host,
+            self.http.port,
+            ssl=self._context,
+            backlog=BACKLOG,
         )
         self._watch = loop.create_task(gate.watch())
         self.port = self._listener.sockets[0].getsockname()[1]
+        log.info("messages on %s:%d", self.http.host, self.port, extra={"event": "http_port"})
         return self.port
 
     def drain(self) -> None:
