@@ -268,7 +268,7 @@ class Daemon:
         end_s = loop.time() + limit_ms / 1000
         pipeline = self.dispatcher.pipeline
         pipeline.is_closing = True  # from now on whoever comes to the open doors is told 503
-        lanes = pipeline.lanes.values()
+        lanes = [*pipeline.lanes.values(), *pipeline.leaving.values()]
         for lane in lanes:
             lane.pause(True)
         half_s = end_s - limit_ms / 2000  # the other half is for unbinding and for the doors

@@ -7,19 +7,24 @@ a stall; who imports this file means to serve.
 
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from dispatcher import __version__
-from dispatcher.app import Dispatcher
+from dispatcher.accounts import secret_of_env, secret_of_file
+from dispatcher.app import Dispatcher, wall_ms
 from dispatcher.config import Config
 from dispatcher.errors import ConfigError
-from dispatcher.faces import ServerTls
+from dispatcher.faces import KannelUser, ServerTls
 from dispatcher.ingest.admin import AdminServer
+from dispatcher.ingest.kannel import Kannel
 from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.more import documentation, sendsms
 from dispatcher.ingest.server import HttpServer
+from dispatcher.ingest.service import Route
 from dispatcher.logs import Logs
+from dispatcher.model import Message
 from dispatcher.stalls import StallWatch
 from dispatcher.survey import Survey
 
@@ -66,16 +71,40 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
-    admin = AdminServer(config.admin, survey, version=__version__, context=context)
+    admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, context=context)
     keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
     http = HttpServer(
-        owner.dispatcher,  # type: ignore[arg-type]  # its `check` comes with the dry run
+        owner.dispatcher,
         config.http,
         keys,
         folder=owner.folder,
+        more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
         context=server_context("http.tls", config.http.tls, owner.folder),
     )
     return [Fixed(admin, config, "admin"), Fixed(http, config, "http")]
+
+
+def more_routes(dispatcher: Dispatcher, users: Mapping[str, KannelUser], folder: Path) -> tuple[Route, ...]:
+    """Return the pages beside /v1: the API's document, and Kannel's sendsms where it has users.
+
+    ConfigError: a password cannot be read.
+    """
+    routes = documentation(__version__, with_kannel=bool(users))
+    if not users:
+        return routes
+    lanes = dispatcher.pipeline.lanes
+
+    def has_bind(message: Message) -> bool:
+        return any(lanes[number].is_bound for number in message.carriers if number in lanes)
+
+    passwords = {name: _password(f"http.kannel.{name}", user, folder) for name, user in users.items()}
+    return (*routes, *sendsms(Kannel(users, passwords, has_bind, wall_ms)))
+
+
+def _password(at: str, user: KannelUser, folder: Path) -> str:
+    if user.password_env is not None:
+        return secret_of_env(f"{at}.password_env", user.password_env)
+    return secret_of_file(f"{at}.password_file", user.password_file or "", folder)
 
 
 def default_keys(config: Config) -> Path:

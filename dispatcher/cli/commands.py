@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("serve", "run the dispatcher"),
         Command("config", "check a configuration, show what it adds up to, or its schema"),
         Command("top", "show what a running dispatcher does"),
+        Command("openapi", "print the description of the HTTP API"),
     ),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),

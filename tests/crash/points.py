@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, NamedTuple, cast
 
 from dispatcher import recovery, upkeep
 from dispatcher.aftermath import Aftermath
-from dispatcher.app import Dispatcher
 from dispatcher.carrier.lane import Lane
 from dispatcher.pipeline import Pipeline
 from dispatcher.smpp.connection import Connection
@@ -25,6 +24,7 @@ from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection
 from dispatcher.store.reader import Reader
 from dispatcher.store.writer import Writer
+from dispatcher.upkeep import Upkeep
 
 DURING_S: Final = 0.0005
 """How long after its beginning what is killed half-way is killed."""
@@ -73,8 +73,8 @@ POINTS: Final[dict[str, Point]] = {
     "taken-up": Point(recovery, "take_up", "after", 1, True),
     # F01: beside the path.
     "checkpoint": Point(Checkpointer, "_connection", "during", 30),
-    "snapshot-before": Point(Dispatcher, "_snapshot", "before", 3),
-    "snapshot-after": Point(Dispatcher, "_snapshot", "after", 3),
+    "snapshot-before": Point(Upkeep, "snapshot", "before", 3),
+    "snapshot-after": Point(Upkeep, "snapshot", "after", 3),
     "job-before": Point(Writer, "_do", "before", 12),
     "job-during": Point(Writer, "_do", "during", 12),
     "job-after": Point(Writer, "_do", "after", 12),
