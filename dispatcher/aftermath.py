@@ -26,7 +26,6 @@ from dispatcher.evacuation import UNBIND_MS, configured, evacuate, reroute, wind
 from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
 from dispatcher.receipts import settle_odd
 from dispatcher.routing.health import PROBES, Health
-from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 
 if TYPE_CHECKING:
@@ -394,11 +393,3 @@ class Aftermath:
         for word in found.unmapped:
             log.warning("a receipt in unknown words", extra={"carrier": lane.name, "stat": word})
         return found.messages
-
-    def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
-        """Tell the operator."""
-        extra = {"carrier": lane.name, "alarm": kind.value}
-        if detail is None:
-            log.info("over: %s", kind.value, extra=extra)
-        else:
-            log.error("alarm: %s: %s", kind.value, detail, extra=extra)

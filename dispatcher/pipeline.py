@@ -15,6 +15,7 @@ it when the commit that holds its events has returned. What waits for time is th
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -38,6 +39,8 @@ from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.records import EVENTS_STREAM, pack_messages
+
+log = logging.getLogger("dispatcher.pipeline")
 
 RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
@@ -334,8 +337,12 @@ class Pipeline:
             kept(error)
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
-        """Let the aftermath know: it may move messages elsewhere."""
-        self.aftermath.alarm(lane, kind, detail)
+        """Tell the operator."""
+        extra = {"carrier": lane.name, "alarm": kind.value}
+        if detail is None:
+            log.info("over: %s", kind.value, extra=extra)
+        else:
+            log.error("alarm: %s: %s", kind.value, detail, extra=extra)
 
     def load(self, lane: Lane, queue: ClassQueue) -> None:
         """Read on in the stream of a queue."""
