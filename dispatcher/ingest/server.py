@@ -97,7 +97,7 @@ class HttpServer:
             access_log=None,
             logger=_mute,
             auto_decompress=False,
-            keepalive_timeout=0,  # the gate looks after that
+            keepalive_timeout=86_400,  # the gate looks after that
             lingering_time=LINGER_S,
             max_line_size=LINE_MAX,
             max_field_size=LINE_MAX,
