@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dispatcher import __version__
-from dispatcher.cli import audit, plan, rebuild, repair, segments, simulate
+from dispatcher.cli import audit, keys, plan, rebuild, repair, segments, simulate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     segments.add_to(commands)
     simulate.add_to(commands)
     plan.add_to(commands)
+    keys.add_to(commands)
     audit.add_to(commands)
     rebuild.add_to(commands)
     repair.add_to(commands)
