@@ -165,7 +165,7 @@ class HttpServer:
             caller = ANYBODY if route.is_public else await self._caller(request)
             response = await route.handler(Call(self._service, request, caller, request_id, argument))
         except ProblemError as error:
-            response = respond(problem(error.refused, error.path), error.closes)
+            response = respond(problem(error.refused, error.path), error.closes, error.allow)
         except ConnectionError:  # who asked is gone
             self.requests[name, 499] += 1
             raise
@@ -221,7 +221,8 @@ class Table:
                     return route, middle
                 allowed.add(route.method)
         if allowed:
-            raise ProblemError("method_not_allowed", f"allowed here: {', '.join(sorted(allowed))}")
+            methods = ", ".join(sorted(allowed))
+            raise ProblemError("method_not_allowed", f"allowed here: {methods}", allow=methods)
         raise ProblemError("not_found", "no such path")
 
 

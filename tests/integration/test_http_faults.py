@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.model import SendRequest
-from tests.integration.front import bearer, body, front
+from tests.integration.front import add_key, bearer, body, front
 from tests.integration.house import copies, outcomes, run, until
 
 
@@ -267,12 +267,55 @@ def test_events_can_be_read_again_from_any_place(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_followers_get_what_comes_and_end_with_the_server(tmp_path: Path) -> None:
+    """A follower sees new events as they come; when the server stops, its stream ends in order."""
+
+    async def scenario() -> None:
+        async with front(tmp_path) as house:
+            query = {"follow": "true", "types": "finished"}
+            async with house.client.get(house.url + "/v1/events", params=query) as response:
+                for number in range(2):
+                    _, said, _ = await house.post("/v1/messages", body(number))
+                    event = json.loads(await response.content.readline())
+                    assert event["message_id"] == said["message_id"]
+                await house.server.stop()
+                assert await response.content.read() == b""
+
+    run(scenario())
+
+
+def test_a_client_that_does_not_read_is_closed(tmp_path: Path) -> None:
+    """F90: who sends and never reads the results holds a connection for a while, and nothing else."""
+
+    async def scenario() -> None:
+        async with front(tmp_path, http={"body_timeout_ms": 300, "per_number_minute_max": 0}) as house:
+            key = dict(house.client.headers)["Authorization"]
+            _, writer = await asyncio.open_connection("127.0.0.1", house.server.port, limit=1024)
+            head = f"POST /v1/messages:batch HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n"
+            head += "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            writer.write(head.encode())
+            lines = b"{}\n" * 20_000
+
+            async def send() -> None:
+                while True:
+                    writer.write(b"%x\r\n%b\r\n" % (len(lines), lines))
+                    await writer.drain()
+
+            sending = asyncio.create_task(send())
+            await until(lambda: house.server.gate.counts["not_reading"] == 1, "closed")
+            status, _, _ = await house.post("/v1/messages", body(1))
+            assert status == 202
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            writer.close()
+
+    run(scenario())
+
+
 def test_a_key_may_do_what_it_may(tmp_path: Path) -> None:
     """401 without a key, 403 for other senders and classes, 429 beyond its rate; disabled within a second."""
 
     async def scenario() -> None:
-        from tests.integration.front import add_key
-
         token = add_key(
             tmp_path / "keys.json", "shop", senders=("Shop",), traffic_classes=("service",), rate=2.0
         )
