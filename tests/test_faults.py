@@ -52,9 +52,15 @@ FAULTS: dict[int, str] = {
     63: "a throttling storm",
     64: "one full mailbox",
     65: "a carrier that slows down",
+    71: "more comes than the store takes",
+    72: "a runaway client",
+    90: "slow headers, slow bodies, too many connections",
+    91: "giant, deep and broken JSON",
+    92: "a client leaves before its answer; parallel replays",
+    94: "events are asked for again",
     98: "a reload of a bad file",
 }
-"""The process, connection and session, PDUs, back pressure. The others have theirs later."""
+"""The process, connection and session, PDUs, back pressure, HTTP. The others have theirs later."""
 
 UNIT_IS_ENOUGH = {62}
 """Faults of pure code; all others are shown over real sockets."""
