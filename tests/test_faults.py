@@ -53,10 +53,16 @@ FAULTS: dict[int, str] = {
     64: "one full mailbox",
     65: "a carrier that slows down",
     67: "a retry storm",
+    71: "more comes than the store takes",
+    72: "a runaway client",
     79: "a flood of receipts while it sends",
+    90: "slow headers, slow bodies, too many connections",
+    91: "giant, deep and broken JSON",
+    92: "a client leaves before its answer; parallel replays",
+    94: "events are asked for again",
     98: "the configuration changes while it runs",
 }
-"""Connection and session, PDUs, back pressure; and what the daemon must stand."""
+"""The process, connection and session, PDUs, back pressure, HTTP."""
 
 UNIT_IS_ENOUGH = {62}
 """Faults of pure code; all others are shown over real sockets."""

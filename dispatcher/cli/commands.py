@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("init", "write a configuration to start with"),
         Command("serve", "run the dispatcher"),
         Command("config", "check a configuration, show what it adds up to, or its schema"),
+        Command("keys", "make, list and take away API keys of the HTTP door"),
         Command("top", "show what a running dispatcher does"),
         Command("openapi", "print the description of the HTTP API"),
     ),
