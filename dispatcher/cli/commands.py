@@ -15,6 +15,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
+    "Send and follow, through a running daemon": (Command("send", "send a message, or a file of messages"),),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),
         Command("plan", "import a numbering plan, or look a number up"),
