@@ -5,6 +5,8 @@ beside the file says which line was answered, and each row without a client_ref 
 the file's content and its line.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 import time
@@ -138,7 +140,7 @@ def _text(given: str | None) -> str:
         raise CommandError("the text is not UTF-8", Exit.DATA) from None
 
 
-def _posted(remote: "Remote", body: bytes, key: dict[str, str], patience_s: float) -> dict[str, Any]:
+def _posted(remote: Remote, body: bytes, key: dict[str, str], patience_s: float) -> dict[str, Any]:
     """Return the answer to one message, asked for until it is there or patience ends."""
     headers = {"Content-Type": daemon.JSON, **key}
     until = time.monotonic() + patience_s
@@ -160,7 +162,7 @@ def _posted(remote: "Remote", body: bytes, key: dict[str, str], patience_s: floa
         time.sleep(wait_ms / 1000)
 
 
-def _awaited(remote: "Remote", message_id: str, limit_s: float) -> dict[str, Any]:
+def _awaited(remote: Remote, message_id: str, limit_s: float) -> dict[str, Any]:
     """Return a message's status when it has ended, or what it is when the time is over."""
     until, pause_s = time.monotonic() + limit_s, POLL_FIRST_S
     while True:
@@ -202,9 +204,7 @@ def _send_file(given: argparse.Namespace) -> int:
         return _send_open(given, remote, shape, file, content)
 
 
-def _send_open(
-    given: argparse.Namespace, remote: "Remote", shape: "Shape", file: BinaryIO, content: str
-) -> int:
+def _send_open(given: argparse.Namespace, remote: Remote, shape: Shape, file: BinaryIO, content: str) -> int:
     from dispatcher.cli.send_rows import Rows
 
     rows = Rows(file, given.file, shape)
@@ -218,7 +218,7 @@ def _send_open(
 
 
 def _send_rows(
-    given: argparse.Namespace, remote: "Remote", shape: "Shape", rows: "Rows", file: BinaryIO, content: str
+    given: argparse.Namespace, remote: Remote, shape: Shape, rows: Rows, file: BinaryIO, content: str
 ) -> int:
     import hashlib
     import os
@@ -273,7 +273,7 @@ def _send_rows(
     return _ended(state, given.json)
 
 
-def _ended(state: "State", as_json: bool) -> Exit:
+def _ended(state: State, as_json: bool) -> Exit:
     """Print what has come of a file, and return how the command ends."""
     import json
 

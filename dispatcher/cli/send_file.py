@@ -28,6 +28,8 @@ SLICES_OF_A_SECOND: Final = 10
 """With --rate: no bursts that are felt behind it."""
 OF_ONE_NUMBER: Final = "number_limited"
 """Temporary, but of one recipient: hours may pass, and the other rows go on meanwhile."""
+OF_THE_STREAM: Final = ("too_slow", "internal", "too_large")
+"""Codes that say of no row why: the answer has ended before its time."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -156,7 +158,7 @@ class Sending:
             raise refusal(answer)
         with suppress(msgspec.DecodeError):
             verdicts = [_decode(line) for line in answer.body.splitlines()]
-            if len(verdicts) == rows:
+            if len(verdicts) == rows and verdicts[-1].code not in OF_THE_STREAM:
                 return verdicts
         raise UnreachableError(f"{self._remote.url}: the answer broke off, or no dispatcher gave it")
 
