@@ -15,7 +15,11 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
-    "Send and follow, through a running daemon": (Command("send", "send a message, or a file of messages"),),
+    "Send and follow, through a running daemon": (
+        Command("send", "send a message, or a file of messages"),
+        Command("status", "say what has become of a message"),
+        Command("events", "print what happens to messages, one JSON object a line"),
+    ),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),
         Command("plan", "import a numbering plan, or look a number up"),
@@ -25,7 +29,10 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("rebuild", "make the projection of a store anew"),
         Command("repair", "make a new journal of what is whole in a damaged one"),
     ),
-    "Try it out": (Command("simulate", "run an SMSC on this machine, well or badly behaved"),),
+    "Try it out": (
+        Command("simulate", "run an SMSC on this machine, well or badly behaved"),
+        Command("completions", "print what makes a shell complete these commands"),
+    ),
 }
 """Every command, in the order of the help."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -86,10 +87,10 @@ def run(given: argparse.Namespace) -> int:
     if given.file is not None:
         if given.text is not None or given.to is not None or given.client_ref is not None or given.wait:
             return fail("send", "TEXT, --to, --client-ref and --wait are for one message", Exit.USAGE)
-        return _send_file(given)
-    if given.to is None:
+    elif given.to is None:
         return fail("send", "give --to NUMBER, or --file FILE", Exit.USAGE)
-    return _send_one(given)
+    with closing(daemon.connect(given)) as remote:
+        return _send_one(given, remote) if given.file is None else _send_file(given, remote)
 
 
 def _fields(given: argparse.Namespace) -> dict[str, Any]:
@@ -101,12 +102,11 @@ def _fields(given: argparse.Namespace) -> dict[str, Any]:
 # ---- one message ----
 
 
-def _send_one(given: argparse.Namespace) -> int:
+def _send_one(given: argparse.Namespace, remote: Remote) -> int:
     import json
     import secrets
 
     body: dict[str, Any] = {"to": given.to, "text": _text(given.text), **_fields(given)}
-    remote = daemon.connect(given)
     if given.dry_run:
         from dispatcher.cli.send_check import check_one
 
@@ -179,7 +179,7 @@ def _awaited(remote: Remote, message_id: str, limit_s: float) -> dict[str, Any]:
 # ---- a file ----
 
 
-def _send_file(given: argparse.Namespace) -> int:
+def _send_file(given: argparse.Namespace, remote: Remote) -> int:
     from dispatcher.cli.send_rows import FIELDS, Shape, pairs
 
     if given.rate < 0 or (given.limit is not None and given.limit < 1):
@@ -193,7 +193,6 @@ def _send_file(given: argparse.Namespace) -> int:
         if field and field not in FIELDS:
             return fail("send", f"there is no field {field!r}: {', '.join(FIELDS)}", Exit.USAGE)
     shape = Shape(given.format, given.encoding, given.delimiter, names, defaults)
-    remote = daemon.connect(given)
     if given.file == "-":
         return _send_open(given, remote, shape, sys.stdin.buffer, "")
     with Path(given.file).open("rb") as file:
