@@ -165,11 +165,7 @@ def zsh(words: Iterable[Words]) -> Iterator[str]:
         specs = [shlex.quote(_zsh_option(option)) for option in each.options if option.name]
         specs += [f"'*:{_zsh_value(option)}'" for option in each.options if not option.name][:1]
         if each.subcommands:
-            specs = [
-                *(spec for spec in specs if not spec.startswith("'*")),
-                "'1: :->command'",
-                "'*::: :->rest'",
-            ]
+            specs += ["'1: :->command'", "'*::: :->rest'"]
         yield "    _arguments -C " + " \\\n        ".join(specs)
         if each.subcommands:
             listed = " ".join(shlex.quote(f"{name}:{said}") for name, said in each.subcommands)
