@@ -153,6 +153,12 @@ class Admission:
         hashes = [_hash(key, source) for key, source in keys if key]
         return [key_hash for key_hash in hashes if self.keys.get(key_hash) is None]
 
+    def is_known(self, request: SendRequest) -> bool:
+        """Whether its key came of late: it would be a repetition, or a conflict."""
+        key = request.client_ref if request.idempotency_key is None else request.idempotency_key
+        known = None if key is None else self.keys.get(_hash(key, request.source))
+        return known is not None and known[0] >= self.oldest_key_n
+
     def recall(self, found: Mapping[int, tuple[int, int]]) -> None:
         """Take up what the store knows of unknown keys: n and hash of the body, by hash of the key."""
         for key_hash, (n, body_hash) in found.items():

@@ -4,6 +4,7 @@ Values only; times are RFC 3339 in UTC with milliseconds. No full number and no 
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -54,6 +55,24 @@ class EventOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     retry_at: str | UnsetType = UNSET
 
 
+class Checked(Struct, frozen=True, kw_only=True, gc=False):
+    """What would become of a message if it were sent now: a dry run."""
+
+    alphabet: str
+    segments: int
+    units: int
+    """Septets of GSM-7, octets of others."""
+    forced_by: tuple[tuple[str, int], ...] = ()
+    """Characters that force the alphabet, each with its position in the text, from 0."""
+    cheaper: str | None = None
+    """What would cost less; None: nothing would."""
+    carriers: tuple[str, ...]
+    """Its route: names, best first."""
+    price: Decimal | None = None
+    """Of all segments; None: not known."""
+    currency: str
+
+
 ABOUT_MESSAGES: Final = frozenset(EventKind) - {EventKind.PARKED, EventKind.ORPHANED}
 """Kinds that are told outside."""
 
@@ -78,6 +97,12 @@ def cursor_of(text: str) -> Cursor:
     return int(seq), int(index)
 
 
+def masked(number: str) -> str:
+    """Return a number as it may be shown: 7916***4567; of a short one, less."""
+    shown = 4 if len(number) > 10 else 2
+    return f"{number[:shown]}***{number[-shown:]}" if len(number) > 4 else "***"
+
+
 def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int, str]) -> EventOut:
     """Return an event as it is told outside. `carriers`: names by number."""
     kind = EventKind(event.kind)
@@ -99,7 +124,7 @@ def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int
     elif kind is EventKind.RETRY:
         more["retry_at"] = rfc3339(int.from_bytes(event.tail, "little"))
     elif kind is EventKind.RECEIPTED:
-        more["message_state"] = _state(event.code & 0xFF)
+        more["message_state"] = message_state_name(event.code)
         if event.tail:
             more["network_error"] = event.tail.decode("latin-1")
     elif kind in (EventKind.FINISHED, EventKind.CORRECTED, EventKind.FAILED):
@@ -119,5 +144,6 @@ def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int
 _STATES: Final = {code: name.lower() for name, code in vars(MessageState).items() if name.isupper()}
 
 
-def _state(code: int) -> str:
-    return _STATES.get(code, str(code))
+def message_state_name(code: int) -> str:
+    """Return the message_state of a RECEIPTED event's code, as SMPP spells it, in lower case."""
+    return _STATES.get(code & 0xFF, str(code & 0xFF))

@@ -133,6 +133,10 @@ class Dispatcher:
         taken = [verdict for verdicts in await asyncio.gather(*slices) for verdict in verdicts]
         return taken + self.pipeline.admission.too_many(requests[most:])
 
+    def is_known(self, request: SendRequest) -> bool:
+        """See Admission.is_known."""
+        return self.pipeline.admission.is_known(request)
+
     async def cancel(self, message_id: str) -> bool:
         """Take back a message that still waits. True: it ends as cancelled; False: too late, or unknown.
 
@@ -176,16 +180,18 @@ class Dispatcher:
         *,
         client_ref: str | None = None,
         to: str | None = None,
+        source: str | None = None,
         most: int = 100,
         before_n: int = 1 << 62,
     ) -> list[Status]:
-        """Return messages by the sender's name for them or by number (digits of E.164), newest first."""
+        """Return messages by the sender's name for them or by number (digits of E.164), newest first;
+        `source`: only of this one."""
         self._check_open()
         if client_ref is not None:
-            return await self._ask(self.projection.by_client_ref, client_ref, most, before_n)
+            return await self._ask(self.projection.by_client_ref, client_ref, most, before_n, source)
         if to is None or not to.isdecimal():
             raise ValueError("give a client_ref, or to: the digits of a number")
-        return await self._ask(self.projection.by_number, to, most, before_n)
+        return await self._ask(self.projection.by_number, to, most, before_n, source)
 
     async def _recall(self, key_hashes: list[int]) -> dict[int, tuple[int, int]]:
         return await self._ask(self.projection.by_key_hash, key_hashes)

@@ -27,7 +27,8 @@ class Feed:
 
     def __init__(self, journal: Journal, carriers: dict[int, str]) -> None:
         self._journal = journal
-        self._carriers = carriers
+        self.carriers = carriers
+        """Names by number."""
         self._subjects: OrderedDict[int, Subject] = OrderedDict()
         self.is_closed = False
         """Set before the journal is closed: nobody follows any more."""
@@ -58,6 +59,10 @@ class Feed:
                     return
                 await self._journal.wait_for_events(max(seq, last_seq))
 
+    async def cursor_at(self, at_ms: int) -> Cursor:
+        """Return a cursor before the first event of a time (UTC), and not long before."""
+        return await self._journal.seq_at(at_ms), 0
+
     async def _told(self, some: list[tuple[Cursor, Event]]) -> list[EventOut]:
         subjects = self._subjects
         missing = {event.n for _, event in some if event.n not in subjects}
@@ -65,7 +70,7 @@ class Feed:
             for n, message in (await self._journal.find(sorted(missing))).items():
                 subjects[n] = subject_of(message)
         told = [
-            event_out(cursor, event, subject, self._carriers)
+            event_out(cursor, event, subject, self.carriers)
             for cursor, event in some
             if (subject := subjects.get(event.n)) is not None
         ]

@@ -244,6 +244,10 @@ class Journal:
         """See Reader.rows."""
         return await self._ask(partial(self._reader.rows, after_seq, most_octets))
 
+    async def seq_at(self, at_ms: int) -> int:
+        """See Reader.seq_at."""
+        return await self._ask(partial(self._reader.seq_at, at_ms))
+
     async def mark(self, key: str) -> int:
         """See Reader.mark."""
         return await self._ask(partial(self._reader.mark, key))

@@ -165,15 +165,26 @@ class Projection:
         self._refresh()
         return next(iter(self._some("n = ?", (n,), 1)), None)
 
-    def by_client_ref(self, client_ref: str, most: int, before_n: int = 1 << 62) -> list[Status]:
-        """Return messages by the sender's name for them, newest first, from below a number on."""
-        self._refresh()
-        return self._some("client_ref = ? AND n < ?", (client_ref, before_n), most)
+    def by_client_ref(
+        self, client_ref: str, most: int, before_n: int = 1 << 62, source: str | None = None
+    ) -> list[Status]:
+        """Return messages by the sender's name for them, newest first, from below a number on; `source`:
+        only of this one."""
+        return self._newest("client_ref = ?", client_ref, most, before_n, source)
 
-    def by_number(self, to: str, most: int, before_n: int = 1 << 62) -> list[Status]:
-        """Return messages to a number (digits of E.164), newest first, from below a number on."""
+    def by_number(
+        self, to: str, most: int, before_n: int = 1 << 62, source: str | None = None
+    ) -> list[Status]:
+        """The same by their number, digits of E.164."""
+        return self._newest("recipient = ?", int(to), most, before_n, source)
+
+    def _newest(
+        self, condition: str, value: int | str, most: int, before_n: int, source: str | None
+    ) -> list[Status]:
         self._refresh()
-        return self._some("recipient = ? AND n < ?", (int(to), before_n), most)
+        if source is None:
+            return self._some(f"{condition} AND n < ?", (value, before_n), most)
+        return self._some(f"{condition} AND n < ? AND source = ?", (value, before_n, source), most)
 
     def by_key_hash(self, key_hashes: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return n and body_hash of the newest message of each key that is known; of 0, none."""

@@ -101,6 +101,22 @@ class Reader:
                     self._report(seq, 0, 0, 0)
         return rows
 
+    def seq_at(self, at_ms: int) -> int:
+        """Return the first row that was written at that time or later; behind the newest, if none was.
+
+        Times grow with the rows, but for a clock that was set back.
+        """
+        low, high = self.bounds
+        query = "SELECT at_ms FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"
+        while low <= high:
+            middle = (low + high) // 2
+            found: int | None = self._connection.execute(query, (middle,)).get
+            if found is None or found >= at_ms:
+                high = middle - 1
+            else:
+                low = middle + 1
+        return low
+
     def event_rows(self, after_seq: int) -> Iterator[StoredRow]:
         """Yield all rows of events after a seq, in order, up to the end as it is then."""
         while rows := self.events(after_seq, SLICE_OCTETS):

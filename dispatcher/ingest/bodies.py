@@ -1,0 +1,252 @@
+"""Bodies of requests and answers as values, and how octets become them.
+
+Strict, and every error says where: an unknown field is refused with what comes close, a field that stands
+twice is refused and not silently lost. Decoders are made once; a line of NDJSON goes straight into its value.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from dispatcher.convert import did_you_mean
+from dispatcher.faces import ClassName
+from dispatcher.ingest.problems import Problem, problem
+from dispatcher.model import Accepted, Callback, Refused, SendRequest, TrafficClass
+
+T = TypeVar("T")
+
+TTL_MAX_MS: Final = 31 * 86_400_000
+"""Of any class: what a configuration may allow at most."""
+URL_MAX: Final = 2_000
+"""Characters of a callback's address: what every peer takes."""
+CALLBACK_MASK: Final = 3
+"""Delivered and not delivered: the ends."""
+
+Text = str | None
+Milliseconds = Annotated[int, Meta(ge=1, le=TTL_MAX_MS)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class MessageIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """One message as it is asked for. What is null or not there is as the batch's defaults say."""
+
+    to: str
+    """E.164 with or without +; national forms where a default country is configured."""
+    text: Text = None
+    sender: Text = None
+    """A name, a short code or a number."""
+    traffic_class: ClassName | None = None
+    """transactional, if nobody says."""
+    client_ref: Text = None
+    """The sender's own name for it; the same one with the same body again is the same message."""
+    ttl_ms: Milliseconds | None = None
+    """How long it is worth sending."""
+    send_after: Moment | None = None
+    """RFC 3339: not before this time."""
+    callback_url: Text = None
+    """Told of this message's end."""
+
+
+class Defaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """Of a batch: what its messages do not say themselves."""
+
+    text: Text = None
+    sender: Text = None
+    traffic_class: ClassName | None = None
+    ttl_ms: Milliseconds | None = None
+    send_after: Moment | None = None
+    callback_url: Text = None
+
+
+class BatchIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A batch in one JSON body; its messages are read one by one, so that a bad one costs only itself."""
+
+    messages: list[Raw]
+    defaults: Defaults | None = None
+
+
+class MessageAccepted(Struct, frozen=True, kw_only=True, gc=False):
+    """A message is on disk and will reach exactly one outcome."""
+
+    message_id: str
+    client_ref: str | UnsetType = UNSET
+    segments: int
+    is_repeated: bool
+    """It was accepted before, by the same key."""
+
+
+class BatchOut(Struct, frozen=True, kw_only=True):
+    """One result a message, in order."""
+
+    results: list[MessageAccepted | Problem]
+
+
+NO_DEFAULTS: Final = Defaults()
+CLASSES: Final = {each.name.lower(): each for each in TrafficClass}
+_message_decoder: Final = msgspec.json.Decoder(MessageIn)
+_batch_decoder: Final = msgspec.json.Decoder(BatchIn)
+encoder: Final = msgspec.json.Encoder()
+"""Of all answers."""
+
+
+def read_message(
+    line: bytes | Raw, defaults: Defaults, source: str, key: str | None = None
+) -> SendRequest | Refused:
+    """Return the request that one JSON object asks for; `key`: the Idempotency-Key of a single one."""
+    try:
+        body = _message_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return refused_by(error, MessageIn)
+    text, sender, name = body.text, body.sender, body.traffic_class
+    given = 1 + (text is not None) + (sender is not None) + (name is not None)
+    text = defaults.text if text is None else text
+    sender = defaults.sender if sender is None else sender
+    if (client_ref := body.client_ref) is not None:
+        given += 1
+    ttl_ms, send_after, url = body.ttl_ms, body.send_after, body.callback_url
+    numbers = ttl_ms is not None
+    if send_after is not None or url is not None:
+        given += (send_after is not None) + (url is not None)
+    # A name and a string have two quotes each; more than those are a quote in a text, a null, or one twice.
+    if bytes(line).count(b'"') > 4 * given + 2 * numbers and has_duplicates(line):
+        return Refused("duplicate_key", "a field stands in it twice", "", client_ref)
+    if text is None or sender is None:
+        return Refused("malformed", "it is missing", "sender" if sender is None else "text", client_ref)
+    url = defaults.callback_url if url is None else url
+    if url is not None and not _is_url(url):
+        detail = f"an http or https address of up to {URL_MAX:,} characters is expected"
+        return Refused("callback_malformed", detail, "callback", client_ref)
+    send_after = defaults.send_after if send_after is None else send_after
+    return SendRequest(
+        to=body.to,
+        text=text,
+        sender=sender,
+        traffic_class=CLASSES[name or defaults.traffic_class or "transactional"],
+        client_ref=client_ref,
+        idempotency_key=key,
+        ttl_ms=ttl_ms or defaults.ttl_ms or 0,
+        send_after_ms=0 if send_after is None else round(send_after.timestamp() * 1000),
+        source=source,
+        callback=None if url is None else Callback(url, CALLBACK_MASK),
+    )
+
+
+def read_batch(body: bytes) -> BatchIn | Refused:
+    """Return a batch, its messages not read yet."""
+    try:
+        batch = _batch_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return refused_by(error, BatchIn)
+    if (body.count(b'"messages"') > 1 or body.count(b'"defaults"') > 1) and has_duplicates(body):
+        return Refused("duplicate_key", "a field stands in it twice")
+    return batch
+
+
+def read_defaults(body: bytes) -> Defaults | Refused:
+    """Return the defaults of a stream: the value of its query parameter ``defaults``."""
+    try:
+        return msgspec.json.decode(body, type=Defaults)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return refused_by(error, Defaults)
+
+
+def results_of(verdicts: Sequence[Accepted | Refused]) -> list[MessageAccepted | Problem]:
+    """Return verdicts as they are told; a refusal's path starts at its own message."""
+    return [
+        MessageAccepted(
+            message_id=each.message_id,
+            client_ref=UNSET if each.message.client_ref is None else each.message.client_ref,
+            segments=each.message.segments,
+            is_repeated=each.is_repeated,
+        )
+        if isinstance(each, Accepted)
+        else problem(each)
+        for each in verdicts
+    ]
+
+
+_FIELD: Final = re.compile(
+    r"Object (contains unknown|missing required) field `(.*?)`(?: - at `\$\.?(.*)`)?\Z", re.S
+)
+_AT: Final = re.compile(r"(.*?)(?: - at `\$\.?(.*?)`)?\Z", re.S)
+_NAME_MAX: Final = 40
+"""Characters of an unknown name that are said again."""
+
+
+def refused_by(error: Exception, struct: type[Struct]) -> Refused:
+    """Return what a decoder complains of: `field` is the path behind ``$.``."""
+    if isinstance(error, RecursionError):
+        return Refused("too_deep", "it is nested too deeply")
+    if isinstance(error, UnicodeDecodeError):
+        return Refused("malformed", "it is not UTF-8")
+    said = str(error)
+    if (found := _FIELD.match(said)) is not None:
+        kind, name, above = found.groups()
+        path = f"{above}.{name}" if above else name
+        if kind == "missing required":
+            return Refused("malformed", "it is missing", path)
+        known = _known(Defaults if above == "defaults" else struct)
+        return Refused("malformed", f"unknown field{did_you_mean(name, known)}", path[:_NAME_MAX])
+    what, path = _AT.match(said).groups(default="")  # type: ignore[union-attr]
+    if path.rpartition(".")[2] == "traffic_class" and what.startswith("Invalid enum"):
+        word = what.partition("'")[2].rstrip("'")
+        return Refused("malformed", f"no traffic class{did_you_mean(word, CLASSES)}", path)
+    if what.startswith("Input data was truncated"):
+        what = "JSON ends too early, or holds half of a surrogate pair"
+    return Refused("malformed", what.replace("`", ""), path)
+
+
+def _known(struct: type[Struct]) -> Sequence[str]:
+    return struct.__struct_fields__
+
+
+def _is_url(text: str) -> bool:
+    return len(text) <= URL_MAX and re.fullmatch(r"https?://[!-~]+", text) is not None
+
+
+# ---- what JSON leaves open ----
+
+
+class _TwiceError(Exception):
+    """A name stands twice in one object."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _TwiceError
+
+
+def has_duplicates(body: bytes | Raw) -> bool:
+    """Whether a name stands twice in one object of sound JSON. Slow: five microseconds a message."""
+    try:
+        json.loads(bytes(body), object_pairs_hook=_once)
+    except _TwiceError:
+        return True
+    except (ValueError, RecursionError):  # stricter than ours in something else: say nothing
+        return False
+    return False
+
+
+_BRACKETS_AND_QUOTES: Final = bytes(set(range(256)) - set(b'{}[]"'))
+_AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
+_STRING: Final = re.compile(rb'"[^"]*"')
+
+
+def is_too_deep(body: bytes, depth_max: int) -> bool:
+    """Whether JSON is nested deeper than that: a millisecond for two megabytes, without reading it.
+
+    Of what has no end, nothing is said: the decoder finds out.
+    """
+    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    bare = bare.translate(None, _BRACKETS_AND_QUOTES).replace(b'""', b"")
+    bare = _STRING.sub(b"", bare).translate(_AS_BRACES)
+    for _ in range(depth_max):
+        if not bare:
+            return False
+        bare = bare.replace(b"{}", b"")
+    return b"{}" in bare

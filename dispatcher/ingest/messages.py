@@ -1,0 +1,80 @@
+"""POST /v1/messages and the JSON form of POST /v1/messages:batch."""
+
+import asyncio
+
+from aiohttp import web
+from msgspec import structs
+
+from dispatcher.ingest.bodies import (
+    NO_DEFAULTS,
+    BatchOut,
+    MessageAccepted,
+    encoder,
+    is_too_deep,
+    read_batch,
+    read_message,
+    results_of,
+)
+from dispatcher.ingest.intake import SLICE
+from dispatcher.ingest.problems import Problem, ProblemError, problem, respond
+from dispatcher.ingest.service import JSON_TYPES, NDJSON_TYPES, Call, read_body
+from dispatcher.ingest.stream import post_stream
+from dispatcher.model import Refused, SendRequest
+
+
+async def post_message(call: Call) -> web.StreamResponse:
+    """Take one message: 202 when it is on disk, or a problem."""
+    _check_type(call.request, JSON_TYPES)
+    body = await read_body(call)
+    key = call.request.headers.get("Idempotency-Key")
+    if key is not None and len(key := key.strip()) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]  # a string of structured fields, as the draft wants it; bare ones are common
+    asked = read_message(body, NO_DEFAULTS, call.caller.source, key)
+    (verdict,) = await call.service.intake.take(call.caller, [asked])
+    if isinstance(verdict, Refused):
+        return respond(problem(verdict))
+    return web.Response(
+        status=202, body=encoder.encode(results_of([verdict])[0]), content_type="application/json"
+    )
+
+
+async def post_batch(call: Call) -> web.StreamResponse:
+    """Take many: 200 and a result for each in order; of NDJSON, as they come."""
+    if call.request.content_type in NDJSON_TYPES:
+        return await post_stream(call)
+    _check_type(call.request, JSON_TYPES)
+    messages = await read_messages(call)
+    results: list[MessageAccepted | Problem] = []
+    for start in range(0, len(messages), SLICE):
+        verdicts = await call.service.intake.take(call.caller, messages[start : start + SLICE])
+        for place, result in enumerate(results_of(verdicts), start):
+            results.append(_at(result, place) if isinstance(result, Problem) else result)
+    return web.Response(body=encoder.encode(BatchOut(results=results)), content_type="application/json")
+
+
+async def read_messages(call: Call) -> list[SendRequest | Refused]:
+    """Return the requests of a body {"defaults": {}, "messages": []}. ProblemError: it is no such thing."""
+    body = await read_body(call)
+    if is_too_deep(body, call.service.http.depth_max):
+        raise ProblemError("too_deep", f"JSON is nested {call.service.http.depth_max} deep at most")
+    await asyncio.sleep(0)  # each of these may take some milliseconds
+    batch = read_batch(body)
+    if isinstance(batch, Refused):
+        raise ProblemError(batch.code, batch.detail, path=f"$.{batch.field}" if batch.field else "")
+    defaults = batch.defaults or NO_DEFAULTS
+    found: list[SendRequest | Refused] = []
+    for start in range(0, len(batch.messages), SLICE):
+        await asyncio.sleep(0)
+        source = call.caller.source
+        found += [read_message(each, defaults, source) for each in batch.messages[start : start + SLICE]]
+    return found
+
+
+def _at(result: Problem, place: int) -> Problem:
+    path = result.path if isinstance(result.path, str) else "$"
+    return structs.replace(result, path=f"$.messages[{place}]{path[1:]}")
+
+
+def _check_type(request: web.BaseRequest, types: tuple[str, ...]) -> None:
+    if request.content_type not in types:
+        raise ProblemError("media_type", f"expected is {types[0]}", closes=True)

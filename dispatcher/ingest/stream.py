@@ -1,0 +1,148 @@
+"""POST /v1/messages:batch as application/x-ndjson: a line a message, a line a result, in the same order.
+
+Memory is flat whatever the body's size: what was read is admitted in slices, and not more is read until their
+results were written. Results come while the body still comes: who sends all of it without reading them will
+find the connection full. A bad line costs only itself; a line too long is dropped as it comes.
+
+What messages do not say themselves may stand in the query: ``?defaults={"sender":"Bank"}``.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from dispatcher.ingest.bodies import (
+    NO_DEFAULTS,
+    Defaults,
+    encoder,
+    read_defaults,
+    read_message,
+    results_of,
+)
+from dispatcher.ingest.intake import SLICE
+from dispatcher.ingest.problems import ProblemError, problem
+from dispatcher.ingest.service import NDJSON, Call, check_encoding, go_on
+from dispatcher.model import Accepted, Refused
+
+SLICES_MAX: Final = 4
+"""Under way at a time: a commit is waited for while the next slices are read."""
+
+Line = bytes | Refused
+
+
+class Lines:
+    """Cuts octets into lines. `feed` returns the lines that became whole, empty ones left out; of one that
+    is longer than `line_max`, a refusal, and none of its octets are kept."""
+
+    def __init__(self, line_max: int) -> None:
+        self._line_max = line_max
+        self._rest = b""
+        self._is_skipping = False
+
+    def feed(self, octets: bytes) -> list[Line]:
+        """Take what came."""
+        lines: list[Line] = []
+        whole = octets.split(b"\n")
+        last = whole.pop()
+        if whole:
+            whole[0] = self._rest + whole[0]
+            self._rest = b""
+            if self._is_skipping:
+                del whole[0]
+                self._is_skipping = False
+            lines = [self._checked(line) for line in whole if line and not line.isspace()]
+        self._rest += last
+        if self._is_skipping:
+            self._rest = b""
+        elif len(self._rest) > self._line_max:
+            lines.append(self._too_long())
+            self._is_skipping, self._rest = True, b""
+        return lines
+
+    def end(self) -> list[Line]:
+        """Return the last line, if no newline ended it."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest and not rest.isspace() else []
+
+    def _checked(self, line: bytes) -> Line:
+        return line if len(line) <= self._line_max else self._too_long()
+
+    def _too_long(self) -> Refused:
+        return Refused("line_too_long", f"a line has up to {self._line_max:,} octets")
+
+
+Taking = asyncio.Task[Sequence[Accepted | Refused]]
+
+
+async def post_stream(call: Call) -> web.StreamResponse:
+    """Take a stream of messages; answer a stream of results."""
+    request = call.request
+    defaults = _defaults(call)
+    check_encoding(request)
+    await go_on(request)
+    response = web.StreamResponse(headers={"Content-Type": NDJSON, "X-Request-Id": call.request_id})
+    await response.prepare(request)
+    takings: asyncio.Queue[Taking | None] = asyncio.Queue(SLICES_MAX)
+    reader = asyncio.get_running_loop().create_task(_read(call, defaults, takings))
+    try:
+        while (taking := await takings.get()) is not None:
+            await response.write(encoder.encode_lines(results_of(await taking)))
+        if (refused := await reader) is not None:  # the answer has begun: its last line says why it ends
+            await response.write(encoder.encode(problem(refused)) + b"\n")
+            response.force_close()
+    except BaseException:  # who asked is gone; what was admitted goes its way
+        reader.cancel()
+        reader.add_done_callback(_forget)
+        raise
+    await response.write_eof()
+    return response
+
+
+async def _read(call: Call, defaults: Defaults, takings: "asyncio.Queue[Taking | None]") -> Refused | None:
+    """Admit lines as they come, so many at a time as one turn may take; None behind the last. Return why it
+    ended early."""
+    content, source, take = call.request.content, call.caller.source, call.service.intake.take
+    lines = Lines(call.service.http.line_max_bytes)
+    timeout_s = call.service.http.body_timeout_ms / 1000
+    loop = asyncio.get_running_loop()
+    octets = b"begin"
+    refused = None
+    try:
+        while octets:
+            async with asyncio.timeout(timeout_s):
+                octets = await content.readany()
+            some = lines.feed(octets) if octets else lines.end()
+            for start in range(0, len(some), SLICE):
+                asked = [
+                    line if isinstance(line, Refused) else read_message(line, defaults, source)
+                    for line in some[start : start + SLICE]
+                ]
+                await takings.put(loop.create_task(take(call.caller, asked)))
+                await asyncio.sleep(0)
+    except TimeoutError:
+        refused = Refused("too_slow", "no octet of the body came in time")
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        await takings.put(None)
+        raise
+    await takings.put(None)
+    return refused
+
+
+def _defaults(call: Call) -> Defaults:
+    if (text := call.request.query.get("defaults")) is None:
+        return NO_DEFAULTS
+    found = read_defaults(text.encode("utf-8", "surrogatepass"))
+    if isinstance(found, Refused):
+        path = f"defaults: $.{found.field}" if found.field else "defaults: $"
+        raise ProblemError(found.code, found.detail, path=path, closes=True)
+    return found
+
+
+def _forget(task: "asyncio.Task[Refused | None]") -> None:
+    """Ask for the error, so that nobody complains that it was never asked for."""
+    if not task.cancelled():
+        task.exception()

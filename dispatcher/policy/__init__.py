@@ -1,0 +1,1 @@
+"""Whether and when a message may go: one check a file, pure."""
