@@ -54,6 +54,13 @@ class FakeDaemon:
         message_id = self.ids.setdefault(name, str(uuid.uuid4()))
         return {"message_id": message_id, "segments": 1, "is_repeated": is_repeated}
 
+    def check(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the dry run of one message: two segments each."""
+        if message["text"] in self.flaws:
+            return self.flaws[message["text"]]
+        checked = {"alphabet": "ucs2", "segments": 2, "units": 100, "carriers": ["north"]}
+        return {**checked, "price": "1.25", "currency": "EUR"}
+
     @contextmanager
     def running(self) -> Iterator["FakeDaemon"]:
         """Serve on a port of loopback."""
@@ -72,6 +79,10 @@ class FakeDaemon:
                     result = fake.take(json.loads(body), self.headers["Idempotency-Key"])
                     said = json.dumps(result).encode()
                     status = 400 if "code" in result else 202
+                elif self.path == "/v1/messages:check":
+                    asked = json.loads(body)["messages"]
+                    said = json.dumps({"results": [fake.check(each) for each in asked]}).encode()
+                    status = 200
                 else:
                     rows = [json.loads(line) for line in body.splitlines()]
                     fake.asked.append(len(rows))

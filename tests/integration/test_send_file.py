@@ -200,3 +200,20 @@ def test_one_message_and_its_outcome(fake: FakeDaemon) -> None:
         ]  # fmt: skip
         code, out, _ = send(fake, *words, "--client-ref", reference, "--wait", "30", "Hello")
         assert (code, out) == (expected, f"id-{state}\n{state}\n")
+
+
+def test_a_dry_run_counts_and_sends_nothing(fake: FakeDaemon, file: Path) -> None:
+    """--dry-run says segments, price and refusals of a file, and of one message; no message is taken."""
+    fake.flaws["Text 7"] = {"code": "number_malformed", "detail": "no number"}
+    code, out, err = send(fake, "--file", str(file), *WORDS, "--dry-run", "--json")
+    assert code == 65
+    assert json.loads(out) == {
+        "messages": ROWS - 1, "segments": 2 * (ROWS - 1), "by_alphabet": {"ucs2": 2 * (ROWS - 1)},
+        "by_carrier": {"north": 2 * (ROWS - 1)}, "price": f"{1.25 * (ROWS - 1):.2f}", "currency": "EUR",
+        "without_price": 0, "refused": {"number_malformed": 1},
+    }  # fmt: skip
+    assert "line 9: no number (number_malformed)" in err
+    code, out, _ = send(fake, "--to", "+79001234567", "--sender", "Bank", "--dry-run", "Hello")
+    assert (code, out.splitlines()[0]) == (0, "ucs2: 2 segments, 100 units")
+    assert not fake.taken
+    assert not file.with_name(file.name + ".dispatcher-state").exists()
