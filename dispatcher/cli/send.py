@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CLASSES: Final = ("authorization", "transactional", "service", "marketing")
 PATIENCE_S: Final = 60.0
 """A restart of the daemon takes seconds, its overload passes within some more."""
+REMEMBERED_S: Final = 86_400
+"""How long a daemon knows a client_ref again, see config.Retention.idempotency_hours."""
 POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
 
 
@@ -248,10 +250,14 @@ def _send_rows(
     size = os.fstat(file.fileno()).st_size if content else 0
     if not given.quiet:
         sending.progress = Progress(sys.stderr, state, file.tell if content else int, size, time.monotonic)
+    noted_s = state.at_s
     if path is not None:
         send_state.note(path, state)  # its run has a name before anything is asked
     if state.is_begun and not given.quiet:
         print(f"dispatcher send: goes on behind line {state.line:,}", file=sys.stderr)
+    if state.is_begun and time.time() - noted_s > REMEMBERED_S:
+        said = "it stopped over a day ago: if it was killed, the daemon may have some rows behind that line"
+        print(f"dispatcher send: {said} and know them no more; `dispatcher status` shows", file=sys.stderr)
     try:
         with interrupt.caught():
             sending.run(iter(rows), given.limit)

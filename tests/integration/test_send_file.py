@@ -217,3 +217,24 @@ def test_a_dry_run_counts_and_sends_nothing(fake: FakeDaemon, file: Path) -> Non
     assert (code, out.splitlines()[0]) == (0, "ucs2: 2 segments, 100 units")
     assert not fake.taken
     assert not file.with_name(file.name + ".dispatcher-state").exists()
+
+
+def test_a_key_comes_from_a_file(fake: FakeDaemon, tmp_path: Path) -> None:
+    """--key-file wins over the environment; its first line is the key."""
+    key = tmp_path / "key"
+    key.write_text("dsk_other\n")
+    words = ("--to", "+79001234567", "--sender", "Bank", "--key-file", str(key), "Hello")
+    assert send(fake, *words)[0] == 0
+    assert fake.keys == ["Bearer dsk_other"]
+
+
+def test_an_old_interruption_is_warned_of(fake: FakeDaemon, file: Path) -> None:
+    """Over a day after it was stopped, the daemon may not know the rows again that were not answered."""
+    assert send(fake, "--file", str(file), *WORDS, "--limit", "100")[0] == 0
+    note = file.with_name(file.name + ".dispatcher-state")
+    assert "over a day ago" not in send(fake, "--file", str(file), *WORDS, "--limit", "200")[2]
+    state = json.loads(note.read_text())
+    note.write_text(json.dumps({**state, "at_s": state["at_s"] - 90_000}))
+    code, _, err = send(fake, "--file", str(file), *WORDS)
+    assert (code, "over a day ago" in err) == (0, True)
+    assert texts(fake) == ALL
