@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("status", "say what has become of a message"),
         Command("events", "print what happens to messages, one JSON object a line"),
     ),
+    "The daemon": (Command("keys", "API keys of the HTTP door"),),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),
         Command("plan", "import a numbering plan, or look a number up"),

@@ -141,3 +141,20 @@ def test_refusals_have_their_codes(tmp_path: Path) -> None:
             assert (code, "Traceback" in err) == (1, False)
 
     run(scenario())
+
+
+def test_events_of_a_message_are_printed(tmp_path: Path) -> None:
+    """Without --follow all that has happened, in order; behind the last cursor, nothing."""
+
+    async def scenario() -> None:
+        token = add_key(tmp_path / "keys.json", "core")
+        async with front(tmp_path) as house:
+            await call(
+                house, token, "send", "--to", "+79001234567", "--sender", "Bank", "--wait", "30", "Hello t1"
+            )
+            code, out, err = await call(house, token, "events", "--types", "submitted", "finished")
+            found = [json.loads(line) for line in out.splitlines()]
+            assert (code, [each["type"] for each in found]) == (0, ["message.submitted", "message.finished"])
+            assert (await call(house, token, "events", "--after", found[-1]["id"]))[:2] == (0, ""), err
+
+    run(scenario())
