@@ -342,4 +342,3 @@ class Queue:
 def host_of(url: str) -> str:
     """Return host and port of an address, as they stand there; of none, nothing."""
     return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
-

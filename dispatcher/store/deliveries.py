@@ -120,9 +120,7 @@ class Deliveries:
 
     async def answered(self, number: int) -> None:
         """Drop a request: it is done."""
-        await self._ask(
-            partial(self._connection.execute, "DELETE FROM request WHERE number = ?", (number,))
-        )
+        await self._ask(partial(self._connection.execute, "DELETE FROM request WHERE number = ?", (number,)))
 
     async def trim(self, parked_before_ms: int) -> int:
         """Delete what was parked before a time; return how many."""
@@ -235,7 +233,9 @@ def _row(receiver: str, held: Held) -> tuple[Any, ...]:
 def _select(
     connection: apsw.Connection, condition: str, values: tuple[object, ...]
 ) -> list[tuple[str, Held]]:
-    rows: Iterable[Any] = connection.execute(f"SELECT receiver, {_COLUMNS} FROM held WHERE {condition}", values)
+    rows: Iterable[Any] = connection.execute(
+        f"SELECT receiver, {_COLUMNS} FROM held WHERE {condition}", values
+    )
     return [
         (receiver, Held((seq, place), webhook_id, _messages(messages), *more))
         for receiver, seq, place, webhook_id, messages, *more in rows
@@ -262,7 +262,9 @@ def _unpark(connection: apsw.Connection, request: Request, now_ms: int) -> list[
     where = "receiver = ?1 AND parked_ms > 0 AND (?2 = '' OR webhook_id = ?2) AND parked_ms >= ?3"
     values = (request.receiver, request.webhook_id, request.since_ms)
     with transaction(connection):
-        query = f"SELECT seq, place, messages, url, 0, 0, {now_ms} FROM held WHERE {where} ORDER BY seq, place"
+        query = (
+            f"SELECT seq, place, messages, url, 0, 0, {now_ms} FROM held WHERE {where} ORDER BY seq, place"
+        )
         found = [_waiting(row) for row in connection.execute(query, values)]
         again = f"UPDATE held SET parked_ms = 0, attempts = 0, first_ms = 0, due_ms = {now_ms} WHERE {where}"
         connection.execute(again, values)
