@@ -77,9 +77,9 @@ class WebhookChannel:
         self._now_ms = now_ms
         self._caller = Caller(webhook.timeout_ms, webhook.parallel, webhook.allow_private, resolver)
 
-    async def read(self, after: Place) -> AsyncIterator[tuple[Place, list[Item]]]:
+    async def read(self, after: Place, follow: bool) -> AsyncIterator[tuple[Place, list[Item]]]:
         """Yield the events that it wants to know."""
-        async for cursor, events in self._source.read(after, self._kinds):
+        async for cursor, events in self._source.read(after, self._kinds, follow=follow):
             yield cursor, [self._item(event) for event in events if self._wants(event)]
 
     def parcel(self, item: Item) -> Parcel:
