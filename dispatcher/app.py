@@ -227,12 +227,9 @@ class Dispatcher:
         if self._is_open:
             raise RuntimeError("the dispatcher is open already")
         loop = asyncio.get_running_loop()
-        self.journal = await loop.run_in_executor(
-            None,
-            partial(
-                Journal.open, Path(self.config.store), clock_ms=self._now_ms, on_corrupt=self._on_corrupt
-            ),
-        )
+        store = Path(self.config.store)
+        open_journal = partial(Journal.open, store, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
+        self.journal = await loop.run_in_executor(None, open_journal)
         self._projector = ThreadPoolExecutor(1, "projection")
         try:
             self._build(loop)

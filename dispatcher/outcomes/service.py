@@ -1,4 +1,4 @@
-"""All receivers of one dispatcher: started, stopped and changed together; requests of commands are heard here.
+"""All receivers of one dispatcher, started, stopped and changed together; commands are heard here.
 
 ::
 
@@ -8,8 +8,8 @@
     await outcomes.stop(5_000)          before the dispatcher is closed
 
 Law: one receiver's trouble is its own. They share the reading thread of the journal and one small file.
-A webhook that is new begins with what happens from now on; one that was there before goes on where it stopped,
-also when the configuration did not name it for a while.
+A webhook that is new begins with what happens from now on; one that was there before goes on where it
+stopped, also when the configuration did not name it for a while.
 """
 
 import asyncio
@@ -20,8 +20,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
-
-from aiohttp.abc import AbstractResolver
 
 from dispatcher.api import Called, Cursor, EventOut
 from dispatcher.config import DAY_MS, Config
@@ -34,7 +32,7 @@ from dispatcher.outcomes.callbacks import CallbackChannel
 from dispatcher.outcomes.event_file import FileWriter
 from dispatcher.outcomes.receiver import Keeper, Receiver
 from dispatcher.outcomes.secrets import secrets_of
-from dispatcher.outcomes.webhook import WebhookChannel
+from dispatcher.outcomes.webhook import Resolver, WebhookChannel
 
 log = logging.getLogger("dispatcher.outcomes")
 
@@ -96,7 +94,7 @@ class Outcomes:
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         chance: Callable[[], float] = random.random,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.receivers: dict[str, Receiver] = {}
         self.files: dict[str, FileWriter] = {}
