@@ -176,7 +176,7 @@ def codes(effort: Effort, tps: float) -> dict[str, Any]:
         answer = result(client)
         submits = carriers.submits() - submits
         flooded = result(marketing)
-        waiting = daemon.state()["waiting"]
+        waiting = rig.waiting(daemon.state())
         if rig.end(daemon.process, signal.SIGTERM):
             raise FailedError("the daemon did not end well")
         carriers.end()
@@ -218,7 +218,7 @@ class Used:
         self._cores.append((now[1] - self._last[1]) / (now[0] - self._last[0]))
         self._last = now
         self._memory.append(self._daemon.memory_bytes())
-        self._waiting.append(self._daemon.state()["waiting"])
+        self._waiting.append(rig.waiting(self._daemon.state()))
 
     def found(self) -> dict[str, Any]:
         """Return shares of a core, and memory and queue in the first and last fifth of the span."""

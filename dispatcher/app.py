@@ -29,6 +29,7 @@ from dispatcher._ext.events import EventBuffer, read_events
 from dispatcher.accounts import account_of
 from dispatcher.admission import Admission, number_of
 from dispatcher.aftermath import TICK_S, Aftermath
+from dispatcher.cancelling import cancel
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import load
 from dispatcher.carrier.queue import ClassQueue
@@ -148,7 +149,7 @@ class Dispatcher:
         ValueError: no UUID.
         """
         self._check_open()
-        return await self.pipeline.cancel(UUID(message_id).bytes)
+        return await cancel(self.pipeline, UUID(message_id).bytes)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
         """Yield every event after a cursor, with its own, in order; then new ones, until it is closed."""

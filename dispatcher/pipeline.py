@@ -38,7 +38,6 @@ from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.records import EVENTS_STREAM, pack_messages
-from dispatcher.withdrawal import withdraw
 
 RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
@@ -217,10 +216,6 @@ class Pipeline:
                 detail = "the first attempt could not be stored, or its text is kept no longer"
                 client_ref = requests[place].client_ref
                 batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
-
-    async def cancel(self, message_id: bytes) -> bool:
-        """Take back a message that waits. True: it ends as cancelled and is never sent."""
-        return await withdraw(self, message_id)
 
     # ---- durability ----
 

@@ -4,8 +4,8 @@ Law: reading costs the path nothing but a millisecond or two of the loop, and ch
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 from dispatcher import __version__
 from dispatcher.app import Dispatcher
@@ -46,6 +46,38 @@ BOOK_COUNTERS: Final = (
 
 Samples = Mapping[str, Sequence[tuple[Sequence[str], float]]]
 """By name of a metric of the table: its values, each with its labels in the table's order."""
+
+
+class Receiver(Protocol):
+    """What a webhook or an event file has counted: outcomes.service.Counters."""
+
+    @property
+    def delivered(self) -> int:
+        """Events."""
+
+    @property
+    def failed(self) -> int:
+        """Calls, or writes."""
+
+    @property
+    def parked(self) -> int:
+        """Events."""
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that are tried again."""
+
+    @property
+    def open_events(self) -> int:
+        """Not told yet."""
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it wants no more."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it fails all the time."""
 
 
 class Survey:
@@ -192,6 +224,22 @@ class Survey:
             snapshots=journal.snapshots,
             snapshot_age_s=max(0, now_ms - journal.snapshot_ms) / 1000 if journal.snapshot_ms else 0.0,
         )
+
+
+def receivers(counted: Iterable[tuple[str, Receiver]]) -> Samples:
+    """Return what webhooks and event files have counted, by name, for `Survey.more`."""
+    results, waiting, up, lag = [], [], [], []
+    for name, its in counted:
+        results += [((name, result), getattr(its, result)) for result in ("delivered", "failed", "parked")]
+        waiting.append(((name,), its.waiting))
+        up.append(((name,), not (its.is_down or its.is_disabled)))
+        lag.append(((name,), its.open_events))
+    return {
+        "dispatcher_webhook_deliveries_total": results,
+        "dispatcher_webhook_waiting": waiting,
+        "dispatcher_webhook_up": up,
+        "dispatcher_webhook_lag_events": lag,
+    }
 
 
 def status_name(code: int) -> str:

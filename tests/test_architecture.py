@@ -30,7 +30,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "withdrawal", "feed", "simulator"),
+    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "cancelling", "feed", "simulator"),
     # 5: who puts it all together.
     5: ("app", "survey", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -39,8 +39,8 @@ PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery", "withdrawal")
-        for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "withdrawal")}  # fmt: skip
+PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery", "cancelling")
+        for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "cancelling")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),

@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from dispatcher.cli.top import fetch
+from dispatcher.state import State
+
 START_LIMIT_S: Final = 60.0
 LEDGER: Final = "carriers.json"
 """What the simulated carriers have seen; written when they end."""
@@ -92,9 +95,9 @@ class Daemon:
         except OSError:
             return False
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return what the admin port says of everything."""
-        return get(f"{self._admin}/v1/state")
+        return fetch(self._admin)
 
     def cpu_s(self) -> float:
         """Return the CPU time of the process so far, user and system."""
@@ -124,9 +127,15 @@ def make_key(folder: Path, name: str) -> str:
     return key
 
 
-def is_quiet(state: dict[str, Any]) -> bool:
-    """Return whether nothing waits, is in flight, or awaits a receipt."""
-    return not (state["waiting"] or state["in_flight"] or state["awaiting"])
+def waiting(state: State) -> int:
+    """Return how many messages wait for a carrier."""
+    return sum(queue.waiting for carrier in state.carriers for queue in carrier.queues.values())
+
+
+def is_quiet(state: State) -> bool:
+    """Return whether nothing waits, is in flight, awaits a receipt, or waits for its time."""
+    in_flight = sum(carrier.in_use for carrier in state.carriers)
+    return not (waiting(state) or in_flight or state.outstanding or state.scheduled)
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,20 +12,25 @@ may pause a carrier: it stands on loopback unless the configuration says otherwi
     POST /v1/carriers/NAME:pause  :resume  :drain
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from ssl import SSLContext
 from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
 
+from dispatcher.errors import ConfigError, DispatcherError
 from dispatcher.faces import Admin
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
 from dispatcher.state import Check, State
 
 BODY_MAX: Final = 4096
 """Octets of a request's body: none is needed."""
+SHUTDOWN_S: Final = 1.0
+"""For what is being answered when we stop: none of it takes longer than a few milliseconds."""
 BACKLOG: Final = 64
 JSON: Final = "application/json"
 
@@ -47,15 +52,15 @@ class Views(Protocol):
 
 
 class Switches(Protocol):
-    """What can be done to a carrier: the Dispatcher. KeyError: there is no carrier of that name."""
+    """What can be done to a carrier: the Dispatcher. ConfigError: there is none of that name."""
 
-    async def pause(self, name: str) -> object:
+    async def pause(self, carrier: str, /) -> object:
         """Send nothing to it; receipts still come."""
 
-    async def resume(self, name: str) -> object:
+    async def resume(self, carrier: str, /) -> object:
         """Send to it again."""
 
-    async def drain(self, name: str) -> object:
+    async def drain(self, carrier: str, /) -> object:
         """Send nothing, and unbind when all is answered."""
 
 
@@ -91,7 +96,7 @@ class AdminServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/state", self._state)
         app.router.add_post("/v1/carriers/{name:[A-Za-z0-9_.-]+}:{action:pause|resume|drain}", self._switch)
-        runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         site = web.TCPSite(
             runner, self._admin.host, self._admin.port, ssl_context=self._context, backlog=BACKLOG
@@ -110,8 +115,8 @@ class AdminServer:
         """Listen no more; what is being answered may end within the limit."""
         runner, self._runner = self._runner, None
         if runner is not None:
-            runner._shutdown_timeout = limit_ms / 1000
-            await runner.cleanup()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(runner.cleanup(), limit_ms / 1000)
 
     # ---- is it well ----
 
@@ -158,6 +163,8 @@ class AdminServer:
             return _json({"code": "forbidden", "detail": "not from a browser"}, 403)
         if self._switches is None:
             return _json({"code": "not_implemented", "detail": "no switches are wired up"}, 501)
+        if not self._views.is_started:
+            return _json({"code": "starting", "detail": "the dispatcher is not open"}, 503)
         name, action = request.match_info["name"], request.match_info["action"]
         switch: dict[str, Callable[[str], Awaitable[object]]] = {
             "pause": self._switches.pause,
@@ -166,8 +173,10 @@ class AdminServer:
         }
         try:
             await switch[action](name)
-        except KeyError:
-            return _json({"code": "not_found", "detail": "no carrier has this name"}, 404)
+        except ConfigError as error:
+            return _json({"code": "not_found", "detail": str(error)}, 404)
+        except DispatcherError as error:
+            return _json({"code": "not_now", "detail": str(error)}, 503)
         log.warning("carrier %s by the admin port", action, extra={"carrier": name, "action": action})
         return _json({"carrier": name, "action": action})
 

@@ -35,11 +35,15 @@ async def exposition(state: State, checks: Sequence[Check]) -> bytes:
     """Return all metrics in the text format; the loop is free in between (law 12)."""
     parts, size = [], 0
     for family in families(state, checks):
-        parts.append(generate_latest(_One(family)))
-        size += len(family.samples)
-        if size >= SLICE:
-            size = 0
-            await asyncio.sleep(0)
+        samples = family.samples
+        for start in range(0, max(1, len(samples)), SLICE):
+            family.samples = samples[start : start + SLICE]
+            text = generate_latest(_One(family))
+            parts.append(text if not start else text.split(b"\n", 2)[2])  # HELP and TYPE stand once
+            size += len(family.samples)
+            if size >= SLICE:
+                size = 0
+                await asyncio.sleep(0)
     return b"".join(parts)
 
 

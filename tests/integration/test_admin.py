@@ -1,5 +1,6 @@
 """The admin port over real sockets: what it says is what the simulated carriers and the journal say."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import pytest
+import trustme
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from dispatcher.app import Dispatcher
+from dispatcher.errors import ConfigError
 from dispatcher.faces import Admin
 from dispatcher.ingest.admin import AdminServer
 from dispatcher.metrics import HISTOGRAM, METRICS, OTHERS_COUNT
@@ -217,7 +221,7 @@ class Switchboard:
 
     def _note(self, action: str, name: str) -> None:
         if name != "c0":
-            raise KeyError(name)
+            raise ConfigError("no carrier has this name")
         self.done.append((action, name))
 
 
@@ -226,9 +230,12 @@ def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         board = Switchboard()
-        async with Simulator() as smsc:
-            dispatcher = Dispatcher(config_for(tmp_path, smsc))
-        async with admin_of(dispatcher, board) as (client, _):
+        async with (
+            Simulator() as smsc,
+            Dispatcher(config_for(tmp_path, smsc)) as dispatcher,
+            admin_of(dispatcher, board) as (client, _),
+            admin_of(dispatcher) as (unwired, _),
+        ):
 
             async def post(path: str, **more: Any) -> int:
                 async with client.post(f"/v1/carriers/{path}", **more) as response:
@@ -244,8 +251,8 @@ def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
             assert (await get(client, "/v1/carriers/c0:pause"))[0] == 405
             assert len(board.done) == 3
             assert (await get(client, "/version"))[1] == '{"version":"1.2.3"}'
-        async with admin_of(dispatcher) as (client, _), client.post("/v1/carriers/c0:pause") as response:
-            assert response.status == 501
+            async with unwired.post("/v1/carriers/c0:pause") as response:
+                assert response.status == 501
 
     run(scenario())
 
@@ -293,5 +300,35 @@ def test_the_state_is_what_top_reads(tmp_path: Path) -> None:
                     first_ms = await oldest_ms()
                     while await oldest_ms() <= first_ms:
                         pass
+
+    run(scenario())
+
+
+def test_the_port_may_be_tls_and_may_be_taken(tmp_path: Path) -> None:
+    """With a context it speaks TLS only; a port that another has is an OSError, and can be tried again."""
+
+    async def scenario() -> None:
+        authority = trustme.CA()
+        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(server_side)
+        client_side = ssl.create_default_context()
+        authority.configure_trust(client_side)
+        async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
+            survey = Survey(dispatcher)
+            first = AdminServer(ADMIN, survey, context=server_side)
+            port = await first.start()
+            second = AdminServer(Admin(port=port), survey)
+            with pytest.raises(OSError, match="in use"):
+                await second.start()
+            async with aiohttp.ClientSession() as client:
+                url = f"https://127.0.0.1:{port}/livez"
+                async with client.get(url, ssl=client_side) as response:
+                    assert response.status == 200
+                with pytest.raises(aiohttp.ClientError):
+                    await client.get(url.replace("https", "http"))
+            await first.stop(1_000)
+            assert await second.start() == port
+            await second.stop(1_000)
+            await second.stop(1_000)  # twice does nothing
 
     run(scenario())

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from dispatcher.cli import rig, top
+from dispatcher.cli import rig, screen
 from dispatcher.cli.demo import texts, traffic
 from dispatcher.cli.demo.proof import Proof, percentile, prove
 
@@ -113,7 +113,7 @@ class Story:
     def _watch(self, daemon: rig.Daemon, enough: Callable[[], bool]) -> None:
         """Show what goes on, until it is enough."""
         is_screen = sys.stdout.isatty()
-        end_s, before, shown = time.monotonic() + LIMIT_S, None, 0
+        end_s, before, height = time.monotonic() + LIMIT_S, None, 0
         while not enough():
             if daemon.process.poll() is not None:
                 log = (self.folder / rig.LOG).read_text()[-2000:]
@@ -121,17 +121,30 @@ class Story:
             if time.monotonic() > end_s:
                 raise SystemExit(f"not done after {LIMIT_S:.0f} s")
             state = daemon.state()
+            shown = screen.figures(before, state)
             if is_screen:
                 size = shutil.get_terminal_size()
-                lines = top.render(state, before, size.columns)[: size.lines - 2]
+                lines = screen.lines(shown, size.columns, size.lines - 2)
                 print(
-                    (f"\x1b[{shown}F" if shown else "") + "".join(f"\x1b[K{each}\n" for each in lines), end=""
+                    (f"\x1b[{height}F" if height else "") + "".join(f"\x1b[K{each}\n" for each in lines),
+                    end="",
                 )
-                shown = len(lines)
+                height = len(lines)
             elif before is not None:
-                print(f"  {top.summary(state, before)}")
+                print(f"  {summary(shown)}")
             before = state
             time.sleep(SCREEN_S if is_screen else LINE_S)
+
+
+def summary(shown: screen.Figures) -> str:
+    """Return one line of what a screen would show."""
+    codes = shown.classes[0]
+    p99 = "-" if codes.wire_p99_s is None else f"{codes.wire_p99_s * 1000:.0f} ms"
+    waiting = sum(each.waiting for each in shown.classes)
+    return (
+        f"{shown.accepted_per_s:>7,.0f} accepted/s {shown.submitted_per_s:>7,.0f} submitted/s "
+        f"{shown.ended_per_s:>7,.0f} ended/s {waiting:>7,} waiting, codes to the wire p99 {p99}"
+    )
 
 
 def report(proof: Proof, story: Story) -> None:

@@ -1,15 +1,11 @@
-"""A message that its sender takes back: wherever it waits, as long as nothing of it may have been written."""
-
-from typing import TYPE_CHECKING
+"""Taking back what still waits: in a queue, in its tail in the journal, or for its time."""
 
 from dispatcher.admission import number_of
 from dispatcher.model import Message, Outcome, Reason
-
-if TYPE_CHECKING:
-    from dispatcher.pipeline import Pipeline
+from dispatcher.pipeline import Pipeline
 
 
-async def withdraw(pipeline: "Pipeline", message_id: bytes) -> bool:
+async def cancel(pipeline: Pipeline, message_id: bytes) -> bool:
     """Take back a message that waits. True: it ends as cancelled and is never sent."""
     n = number_of(message_id)
     message = (await pipeline.journal.find([n])).get(n)
@@ -21,9 +17,9 @@ async def withdraw(pipeline: "Pipeline", message_id: bytes) -> bool:
     return True
 
 
-def _take_out(pipeline: "Pipeline", message: Message) -> bool:
-    book = pipeline.book
-    if book.is_finished(n := message.n):
+def _take_out(pipeline: Pipeline, message: Message) -> bool:
+    book, n = pipeline.book, message.n
+    if book.is_finished(n):
         return False
     if not book.touched(n) and pipeline.aftermath.schedule.remove(n):
         return True
