@@ -65,8 +65,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
     "msgspec": ("model", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed", "daemon",
-                "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes",
-                "pipeline", "simulator", "app", "cli"),
+                "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest",
+                "outcomes", "pipeline", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone
