@@ -4,11 +4,13 @@ To add one: give it `start`, `stop` and `reload`, or wrap it into `Fixed` where 
 it runs, and name it in `parts_of`.
 """
 
+from __future__ import annotations
+
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dispatcher import __version__
 from dispatcher.app import Dispatcher
@@ -17,6 +19,10 @@ from dispatcher.errors import ConfigError
 from dispatcher.faces import ServerTls
 from dispatcher.logs import Logs
 from dispatcher.stalls import StallWatch
+
+if TYPE_CHECKING:
+    from dispatcher.outcomes.service import Counters, Outcomes
+    from dispatcher.store.deliveries import Deliveries
 
 
 class Part(Protocol):
@@ -38,6 +44,8 @@ class Owner(Protocol):
     dispatcher: Dispatcher
     logs: Logs
     stalls: StallWatch
+    on_reopen: list[Callable[[], None]]
+    """Called on SIGUSR2: somebody has renamed files that are written."""
 
     @property
     def config(self) -> Config:
@@ -58,14 +66,55 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     Called once the dispatcher is open. Imports stand here: aiohttp takes longer than all the rest.
     """
     from dispatcher.ingest.admin import AdminServer
-    from dispatcher.survey import Survey
+    from dispatcher.survey import Survey, receivers
 
     config = owner.config
     context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
+    telling = Telling(owner)
+    survey.more.append(lambda: receivers(telling.counters()))
     admin = AdminServer(config.admin, survey, version=__version__, context=context)
-    return [Fixed(admin, config, "admin")]
+    return [telling, Fixed(admin, config, "admin")]
+
+
+class Telling:
+    """Webhooks, callbacks and files of events, and the file where their progress is kept."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._deliveries: Deliveries | None = None
+        self._outcomes: Outcomes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Telling: {self._outcomes!r}>"
+
+    async def start(self) -> None:
+        """Begin to tell. ConfigError: a secret cannot be read. StoreError: what is kept cannot be."""
+        from dispatcher.outcomes.service import Outcomes
+        from dispatcher.store.deliveries import Deliveries
+
+        owner = self._owner
+        self._deliveries = await Deliveries.open(Path(owner.config.store))
+        self._outcomes = Outcomes(owner.dispatcher.feed, self._deliveries, owner.folder)
+        await self._outcomes.start(owner.config)
+        owner.on_reopen.append(self._outcomes.reopen)
+
+    async def stop(self, limit_ms: int) -> None:
+        """Let calls under way come back within the limit; the rest is told after the next start."""
+        if self._outcomes is not None:
+            await self._outcomes.stop(limit_ms)
+        if self._deliveries is not None:
+            await self._deliveries.close()
+
+    async def reload(self, config: Config) -> None:
+        """Take up changed webhooks and files; the others go on undisturbed."""
+        if self._outcomes is not None:
+            await self._outcomes.reload(config)
+
+    def counters(self) -> Iterable[tuple[str, Counters]]:
+        """Return what each receiver has counted."""
+        return self._outcomes.counters() if self._outcomes is not None else ()
 
 
 class Server(Protocol):

@@ -1,12 +1,13 @@
 """Files of events: each event once, in order, over rotation, restarts, crashes and disks that refuse."""
 
-import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from dispatcher.api import EventOut
 from dispatcher.app import Dispatcher
+from dispatcher.outcomes.service import Outcomes
 from dispatcher.simulator import Simulator
 from tests.integration.hooks import hooks_config, telling
 from tests.integration.house import accepted, outcomes, requests, run, until
@@ -23,16 +24,21 @@ def lines(folder: Path) -> list[EventOut]:
     return [event for path in names for event in decoder.decode_lines(path.read_bytes())]
 
 
+def has_written(told: Outcomes, count: int) -> bool:
+    """Say whether the file has so many events of this process."""
+    return told.files["siem"].written == count
+
+
 def test_events_are_written_and_rotated(tmp_path: Path) -> None:
     """Each end is one line, in order; a full file is renamed; the oldest beyond `keep` go."""
 
     async def scenario() -> None:
         async with Simulator() as smsc:
             config = hooks_config(tmp_path, smsc, event_files={"siem": {**ENDS, "keep": 100}})
-            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path):
+            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
                 for first in range(0, 100, 20):
                     accepted(await dispatcher.send(requests(20, first=first)))
-                    await until(lambda most=first + 20: len(lines(tmp_path)) == most)
+                    await until(partial(has_written, told, first + 20))
             written = lines(tmp_path)
             assert len({event.message_id for event in written}) == 100
             ids = [tuple(map(int, event.id.split("-"))) for event in written]
@@ -51,7 +57,7 @@ def test_old_files_go(tmp_path: Path) -> None:
             async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
                 for first in range(0, 100, 20):
                     accepted(await dispatcher.send(requests(20, first=first)))
-                    await until(lambda most=first + 20: told.files["siem"].written == most)
+                    await until(partial(has_written, told, first + 20))
             names = {path.name for path in tmp_path.glob("events.ndjson*")}
             assert names - {"events.ndjson"} == {"events.ndjson.1", "events.ndjson.2"}
 
@@ -115,7 +121,7 @@ def test_it_is_opened_anew(tmp_path: Path) -> None:
             async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
                 accepted(await dispatcher.send(requests(5)))
                 await until(lambda: told.files["siem"].written == 5)
-                os.replace(path, tmp_path / "taken")
+                path.rename(tmp_path / "taken")
                 told.reopen()
                 accepted(await dispatcher.send(requests(5, first=5)))
                 await until(lambda: told.files["siem"].written == 10)
