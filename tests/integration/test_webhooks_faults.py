@@ -1,4 +1,4 @@
-"""What receivers may do, and must not reach: slow, refusing, endless, redirecting, gone, inside the network."""
+"""What receivers may do, and must not reach: slow, refusing, endless, redirecting, gone, or inside."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ def test_an_endpoint_that_hangs_slows_nobody(tmp_path: Path) -> None:
 
 
 def test_refused_for_a_day_then_parked(tmp_path: Path) -> None:
-    """F93: refused for 24 h, deliveries are parked and seen; what was not tried yet is told when it is back."""
+    """F93: refused for 24 h, deliveries are parked and seen; what is new is told when it is back."""
 
     async def scenario() -> None:
         clock = Clock()
@@ -148,7 +148,7 @@ def test_redirects_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_an_endless_answer_is_closed(tmp_path: Path) -> None:
-    """F93: of a body without an end little is read, then the connection is closed; 200 counts all the same."""
+    """F93: of a body without an end little is read, then it is closed; its 200 counts all the same."""
 
     async def scenario() -> None:
         sent = 0
