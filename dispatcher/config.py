@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 
 from dispatcher.convert import convert, did_you_mean, problems
 from dispatcher.errors import ConfigError
-from dispatcher.faces import Admin, EventFile, Http, Label, Log, Process, Webhook
+from dispatcher.faces import Admin, Callbacks, EventFile, Http, Label, Log, Process, Webhook
 from dispatcher.limits import SEGMENTS_MAX
 from dispatcher.model import TrafficClass
 
@@ -266,6 +266,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     http: Http = Http()
     admin: Admin = Admin()
     webhooks: dict[Label, Webhook] = {}
+    callbacks: Callbacks = Callbacks()
     event_files: dict[Label, EventFile] = {}
     log: Log = Log()
     process: Process = Process()

@@ -9,7 +9,7 @@
     SIGTERM, SIGINT           drain: 503, answers, parts in reverse, unbind, flush; exit code 0
     a second one              stop at once; the journal holds what waits
     SIGHUP                    read the files again; all of it is taken up, or nothing
-    SIGUSR1, SIGUSR2          say the state in the log; open the log's file anew
+    SIGUSR1, SIGUSR2          say the state in the log; open the files of log and events anew
 
 Law: nothing that this process is told to do can make it lose a message: whatever goes wrong here, leaving is
 safe, because what was accepted is in the journal.
@@ -67,6 +67,7 @@ class Daemon:
         self.stage: Literal["starting", "ready", "draining", "failed"] = "starting"
         self.stalls = StallWatch(loaded.config.process.stall_ms)
         self.started_s = time.monotonic()
+        self.on_reopen: list[Callable[[], None]] = [logs.reopen]
         self._parts_of = parts or parts_of
         self._parts: list[Part] = []
         self._systemd = systemd or Systemd()
@@ -99,7 +100,7 @@ class Daemon:
         for number, call in (
             (signal.SIGHUP, self._reload_due.set),
             (signal.SIGUSR1, self.dump),
-            (signal.SIGUSR2, self.logs.reopen),
+            (signal.SIGUSR2, self._reopen),
         ):
             loop.add_signal_handler(number, call)
         self.stalls.start()
@@ -329,6 +330,10 @@ class Daemon:
         """Say in the log how everything is."""
         for line in self._state():
             log.info("%s", line, extra={"event": "state"})
+
+    def _reopen(self) -> None:
+        for reopen in self.on_reopen:
+            reopen()
 
     def _state(self) -> Iterator[str]:
         yield repr(self)

@@ -142,6 +142,23 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ConfigError("secret_files: a webhook is signed; give it a secret")
 
 
+class Callbacks(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the addresses are called that messages bring along: `callback_url`, and `dlr-url` of Kannel."""
+
+    parallel: Annotated[int, Meta(ge=1, le=1000)] = 64
+    """Calls at a time."""
+    host_parallel: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Of them to one host: a slow one leaves places for others."""
+    timeout_ms: Milliseconds = 10_000
+    retry_first_ms: Milliseconds = 10_000
+    """As Kannel waits, whose receivers are used to it; then twice as long each time."""
+    retry_most_ms: Milliseconds = 3_600_000
+    give_up_ms: Annotated[int, Meta(ge=1000, le=31 * 86_400_000)] = 86_400_000
+    """Then it is parked, visible, and can be sent again by a command."""
+    allow_private: bool = False
+    """Addresses inside; who may send could have the dispatcher call what only it can reach."""
+
+
 class EventFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Events as NDJSON in a file, for those who ship logs."""
 

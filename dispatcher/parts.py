@@ -7,7 +7,7 @@ a stall; who imports this file means to serve.
 
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,8 +25,10 @@ from dispatcher.ingest.server import HttpServer
 from dispatcher.ingest.service import Route
 from dispatcher.logs import Logs
 from dispatcher.model import Message
+from dispatcher.outcomes.service import Counters, Outcomes
 from dispatcher.stalls import StallWatch
-from dispatcher.survey import Survey
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.survey import Survey, receivers
 
 
 class Part(Protocol):
@@ -48,6 +50,8 @@ class Owner(Protocol):
     dispatcher: Dispatcher
     logs: Logs
     stalls: StallWatch
+    on_reopen: list[Callable[[], None]]
+    """Called on SIGUSR2: somebody has renamed files that are written."""
 
     @property
     def config(self) -> Config:
@@ -71,6 +75,8 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
+    telling = Telling(owner)
+    survey.more.append(lambda: receivers(telling.counters()))
     admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, context=context)
     keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
     http = HttpServer(
@@ -81,7 +87,7 @@ def parts_of(owner: Owner) -> Sequence[Part]:
         more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
         context=server_context("http.tls", config.http.tls, owner.folder),
     )
-    return [Fixed(admin, config, "admin"), Fixed(http, config, "http")]
+    return [telling, Fixed(admin, config, "admin"), Fixed(http, config, "http")]
 
 
 def more_routes(dispatcher: Dispatcher, users: Mapping[str, KannelUser], folder: Path) -> tuple[Route, ...]:
@@ -110,6 +116,42 @@ def _password(at: str, user: KannelUser, folder: Path) -> str:
 def default_keys(config: Config) -> Path:
     """Return the file of API keys of a configuration that names none."""
     return Path(config.store) / "keys.json"
+
+
+class Telling:
+    """Webhooks, callbacks and files of events, and the file where their progress is kept."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._deliveries: Deliveries | None = None
+        self._outcomes: Outcomes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Telling: {self._outcomes!r}>"
+
+    async def start(self) -> None:
+        """Begin to tell. ConfigError: a secret cannot be read. StoreError: what is kept cannot be."""
+        owner = self._owner
+        self._deliveries = await Deliveries.open(Path(owner.config.store))
+        self._outcomes = Outcomes(owner.dispatcher.feed, self._deliveries, owner.folder)
+        await self._outcomes.start(owner.config)
+        owner.on_reopen.append(self._outcomes.reopen)
+
+    async def stop(self, limit_ms: int) -> None:
+        """Let calls under way come back within the limit; the rest is told after the next start."""
+        if self._outcomes is not None:
+            await self._outcomes.stop(limit_ms)
+        if self._deliveries is not None:
+            await self._deliveries.close()
+
+    async def reload(self, config: Config) -> None:
+        """Take up changed webhooks and files; the others go on undisturbed."""
+        if self._outcomes is not None:
+            await self._outcomes.reload(config)
+
+    def counters(self) -> Iterable[tuple[str, Counters]]:
+        """Return what each receiver has counted."""
+        return self._outcomes.counters() if self._outcomes is not None else ()
 
 
 class Server(Protocol):

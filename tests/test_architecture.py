@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "faces", "config", "refusal", "state", "metrics"),
+    1: ("model", "convert", "delivery", "faces", "config", "refusal", "state", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts",
         "carrier.profile",
@@ -67,9 +67,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes.webhook", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "admission", "api", "dlr_url", "faces", "state", "files", "logs", "feed", "daemon",
-                "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest",
-                "outcomes", "pipeline", "reload", "simulator", "app", "cli"),
+    "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed",
+                "daemon", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
+                "ingest", "outcomes", "pipeline", "reload", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

@@ -80,8 +80,9 @@ class Channel(Protocol):
     """For which it may be disabled; empty: there is not one alone."""
     policy: Policy
 
-    def read(self, after: Place) -> AsyncIterator[tuple[Place, list[Item]]]:
-        """Yield what is to be told behind a cursor, each time with the cursor behind it."""
+    def read(self, after: Place, follow: bool) -> AsyncIterator[tuple[Place, list[Item]]]:
+        """Yield what is to be told behind a cursor, each time with the cursor behind it; then, if asked, what
+        is new."""
 
     def parcel(self, item: Item) -> Parcel:
         """Return the delivery of an item that has its events."""
@@ -183,26 +184,23 @@ class Receiver:
     # ---- its three tasks ----
 
     async def _reading(self) -> None:
+        is_replay = self._until != (0, 0)
         while not self._is_stopping:
             try:
-                async for cursor, items in self._channel.read(self._read):
+                async for cursor, items in self._channel.read(self._read, follow=not is_replay):
                     for item in items:
-                        if self._until != (0, 0) and item.key > self._until:
-                            break
-                        if not self.queue.is_known(item.key):
+                        if (not is_replay or item.key <= self._until) and not self.queue.is_known(item.key):
                             self.queue.push(item)
                     self._read = cursor
                     self.queue.read_to(cursor)
                     if items:
                         self._wake.set()
-                    if self._until != (0, 0) and cursor >= self._until:
-                        self._is_read = True
-                        self._wake.set()
-                        return
                     while not self.queue.has_room:
                         self._room.clear()
                         await self._room.wait()
-                return  # the journal is closed
+                self._is_read = is_replay
+                self._wake.set()
+                return  # all is read, or the journal is closed
             except StoreError as error:
                 log.error("receiver %s cannot read the journal: %s", self.name, error)
                 await asyncio.sleep(FAILED_S)

@@ -7,7 +7,7 @@ BODY_MAX octets are read; TLS is verified; the address is checked where the conn
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import aiohttp
 import msgspec
@@ -36,6 +36,10 @@ GONE: Final = 410
 _encode: Final = msgspec.json.Encoder().encode
 
 
+Resolver: TypeAlias = AbstractResolver
+"""Looks names up; a test has its own."""
+
+
 class Source(Protocol):
     """Where events come from: feed.Feed."""
 
@@ -55,7 +59,7 @@ class WebhookChannel:
         secrets: Sequence[bytes],
         source: Source,
         now_ms: Callable[[], int],
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.name = name
         self.url = webhook.url
@@ -77,9 +81,9 @@ class WebhookChannel:
         self._now_ms = now_ms
         self._caller = Caller(webhook.timeout_ms, webhook.parallel, webhook.allow_private, resolver)
 
-    async def read(self, after: Place) -> AsyncIterator[tuple[Place, list[Item]]]:
+    async def read(self, after: Place, follow: bool) -> AsyncIterator[tuple[Place, list[Item]]]:
         """Yield the events that it wants to know."""
-        async for cursor, events in self._source.read(after, self._kinds):
+        async for cursor, events in self._source.read(after, self._kinds, follow=follow):
             yield cursor, [self._item(event) for event in events if self._wants(event)]
 
     def parcel(self, item: Item) -> Parcel:
@@ -138,7 +142,7 @@ class Caller:
         timeout_ms: int,
         parallel: int,
         allow_private: bool,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
         contexts: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)

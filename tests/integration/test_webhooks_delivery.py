@@ -1,0 +1,77 @@
+"""Webhooks: signed as Standard Webhooks has it, in order for each message, tried again, parked and resent."""
+
+from pathlib import Path
+
+import pytest
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from dispatcher.app import Dispatcher
+from dispatcher.simulator import Simulator
+from tests.integration.hooks import NEWER, SECRET, Listener, hook, hooks_config, telling
+from tests.integration.house import accepted, outcomes, request, run
+
+
+def test_an_outcome_is_told_and_signed(tmp_path: Path) -> None:
+    """The end of a message is posted once; another's code verifies it; no number and no text are in it."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Listener() as listener:
+            config = hooks_config(tmp_path, smsc, webhooks={"core": hook(listener)})
+            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
+                asked = request(1, client_ref="order-1", source="core")
+                (one,) = accepted(await dispatcher.send([asked]))
+                (call,) = await listener.came(1)
+                body = call.verify()
+                assert body["type"] == "message.finished"
+                assert body["timestamp"] == body["data"]["at"]
+                assert body["data"]["message_id"] == one.message_id
+                assert (body["data"]["outcome"], body["data"]["client_ref"]) == ("delivered", "order-1")
+                assert asked.to.lstrip("+").encode() not in call.body
+                assert asked.text.encode() not in call.body
+                with pytest.raises(WebhookVerificationError):
+                    call.verify(NEWER)
+            assert dict(told.counters()) == {}
+            assert len(listener.calls) == 1
+
+    run(scenario())
+
+
+def test_secrets_rotate(tmp_path: Path) -> None:
+    """With two secrets, who has only one of them can verify; newest first."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Listener() as listener:
+            (tmp_path / "newer").write_text(NEWER)
+            both = hook(listener, secret_files=["newer", "secret"])
+            config = hooks_config(tmp_path, smsc, webhooks={"core": both})
+            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path):
+                accepted(await dispatcher.send([request(1)]))
+                (call,) = await listener.came(1)
+                assert call.verify(NEWER) == call.verify(SECRET)
+                first, second = call.headers["webhook-signature"].split()
+                for signature, secret in ((first, NEWER), (second, SECRET)):
+                    alone = call._replace(headers=call.headers | {"webhook-signature": signature})
+                    alone.verify(secret)
+
+    run(scenario())
+
+
+def test_after_a_restart_it_goes_on(tmp_path: Path) -> None:
+    """What ended while nobody told it is told after the next start, each message once."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Listener() as listener:
+            config = hooks_config(tmp_path, smsc, webhooks={"core": hook(listener)})
+            async with Dispatcher(config) as dispatcher:
+                async with telling(dispatcher, tmp_path):
+                    accepted(await dispatcher.send([request(n) for n in range(20)]))
+                    await listener.came(20)
+                accepted(await dispatcher.send([request(n) for n in range(20, 40)]))
+                await outcomes(dispatcher, 40)
+                assert len(listener.calls) == 20
+                async with telling(dispatcher, tmp_path):
+                    await listener.came(40)
+            assert len({call.data["message_id"] for call in listener.calls}) == 40
+            assert len(set(listener.ids)) == 40
+
+    run(scenario())
