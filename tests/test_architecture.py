@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "faces", "config", "refusal", "metrics"),
+    1: ("model", "convert", "faces", "config", "refusal", "metrics", "delivery"),
     # 2: pure logic, see IMPURE.
     2: ("admission", "api", "dlr_url", "encoding", "policy", "routing", "receipts", "carrier.profile",
         "carrier.profiles", "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session",
@@ -59,12 +59,12 @@ TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spe
 """Modules of layer 0 that compiled modules may import beside each other."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("ingest", "outcomes.webhook", "cli"),
+    "aiohttp": ("ingest", "outcomes", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "api", "dlr_url", "faces", "files", "logs", "feed", "daemon", "convert", "config",
-                "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes",
-                "pipeline", "simulator", "app", "cli"),
+    "msgspec": ("model", "delivery", "api", "dlr_url", "faces", "files", "logs", "feed", "daemon",
+                "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
+                "ingest", "outcomes", "pipeline", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

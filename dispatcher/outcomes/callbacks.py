@@ -1,7 +1,7 @@
 """Callbacks of single messages: the address that a message brought along is told of that message alone.
 
 Who came from Kannel gets what Kannel sends: GET, and what dlr_url.py makes of the address. Who gave a
-`callback_url` to the API gets what a webhook gets, by POST, without a signature: there is no secret between us.
+`callback_url` to the API gets what a webhook gets, by POST, unsigned: there is no secret between us.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -72,7 +72,7 @@ class CallbackChannel:
         return Parcel(webhook_id, item.url, envelope(item, False) if item.parts[0] else b"")
 
     async def call(self, parcel: Parcel, attempt: int) -> Answer:
-        """Call it. Somebody's 410 is his alone, and no reason to stop: it is tried no more often than others."""
+        """Call it. Somebody's 410 is his alone, and a failure as any other."""
         headers = (
             headers_of((), parcel.webhook_id, self._now_ms() // 1000, parcel.body) if parcel.body else {}
         )

@@ -1,19 +1,20 @@
 """Events to a file: one JSON object a line, for those who ship logs.
 
-Law: after a crash no event is missing and none stands twice but in a torn line, which is cut off: the cursor is
-written now and then, after the file is synced, and the last line of the file says how far it really is.
+Law: after a crash no event is missing and none stands twice; a torn line is cut off. The cursor is written
+now and then, after the file is synced, and the last line of the file says how far it really is.
 A disk that is full, or a folder that is gone, is told and tried again; the journal waits.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -31,6 +32,8 @@ AGAIN_S: Final = 1.0
 """Before what could not be written is tried again."""
 TAIL_OCTETS: Final = 64 << 10
 """Of the end of a file, in which its last line is looked for: lines have some 400."""
+
+_T = TypeVar("_T")
 
 _encode: Final = msgspec.json.Encoder().encode_lines
 _id_of: Final = msgspec.json.Decoder(EventOut).decode
@@ -127,7 +130,7 @@ class FileWriter:
     def _write(self, events: list[EventOut]) -> None:
         self._output.write(_encode(events))
 
-    async def _insist(self, call: "partial[None] | object") -> Place | None:
+    async def _insist(self, call: Callable[[], _T]) -> _T:
         while True:
             try:
                 result = await self._ask(call)
@@ -141,7 +144,7 @@ class FileWriter:
                 if self.is_failing:
                     log.warning("%s can be written again", self.name)
                 self.is_failing = False
-                return result  # type: ignore[no-any-return]
+                return result
 
     async def _sync_now_and_then(self) -> None:
         while True:
@@ -158,8 +161,8 @@ class FileWriter:
             await self._keeper.save(self.name, Changes(Progress(cursor)))
             self._saved = cursor
 
-    async def _ask(self, call: "object") -> object:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)  # type: ignore[arg-type]
+    async def _ask(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 class _Output:
@@ -237,10 +240,8 @@ class _Output:
     def _rotate(self) -> None:
         self.sync()
         self.close()
-        names = [
-            self._path,
-            *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._keep + 1)),
-        ]
-        for newer, older in reversed(list(zip(names, names[1:], strict=False))):
+        name = self._path.name
+        older = [self._path.with_name(f"{name}.{number}") for number in range(self._keep, 0, -1)]
+        for old, new in pairwise([*older, self._path]):
             with suppress(FileNotFoundError):
-                newer.replace(older)
+                new.replace(old)

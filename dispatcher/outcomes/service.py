@@ -1,4 +1,4 @@
-"""All receivers of one dispatcher: started, stopped and changed together; requests of commands are heard here.
+"""All receivers of one dispatcher: started, stopped and changed together. Commands' requests are heard here.
 
 ::
 
@@ -8,8 +8,8 @@
     await outcomes.stop(5_000)          before the dispatcher is closed
 
 Law: one receiver's trouble is its own. They share the reading thread of the journal and one small file.
-A webhook that is new begins with what happens from now on; one that was there before goes on where it stopped,
-also when the configuration did not name it for a while.
+A webhook that is new begins with what happens from now on; one that was there before goes on where it
+stopped, also when the configuration did not name it for a while.
 """
 
 import asyncio
