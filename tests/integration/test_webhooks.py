@@ -1,6 +1,7 @@
 """Webhooks, told by a whole dispatcher to real HTTP servers."""
 
 import asyncio
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
+from dispatcher.__main__ import main
 from dispatcher.app import Dispatcher
 from dispatcher.model import Callback
 from dispatcher.outcomes.service import Outcomes
@@ -25,7 +27,7 @@ def test_each_end_is_told_once_signed_by_every_secret(tmp_path: Path) -> None:
         async with Simulator() as smsc, listening() as listener:
             config = told(tmp_path, smsc, listener.port, secret_files=["secret", "older"])
             async with Dispatcher(config) as dispatcher, telling(dispatcher, config, tmp_path):
-                messages = accepted(await dispatcher.send(requests(50)))
+                messages = accepted(await dispatcher.send(requests(50, first=100)))
                 await until(lambda: len(listener.calls) >= 50)
             assert {call.data["message_id"] for call in listener.calls} == {m.message_id for m in messages}
             assert len(set(listener.ids)) == len(listener.ids) == 50
@@ -34,7 +36,7 @@ def test_each_end_is_told_once_signed_by_every_secret(tmp_path: Path) -> None:
                     assert Verifier(secret).verify(call.body, call.headers)["type"] == "message.finished"
                 with pytest.raises(WebhookVerificationError):
                     Verifier("whsec_" + "A" * 32).verify(call.body, call.headers)
-                assert b"7900000" not in call.body
+                assert not re.search(rb"790000001[0-4][0-9]", call.body)
                 assert b"4711" not in call.body
 
     run(scenario())
@@ -65,7 +67,9 @@ def test_events_of_a_message_come_in_order_while_calls_fail(tmp_path: Path) -> N
     run(scenario())
 
 
-def test_what_is_given_up_is_parked_and_can_be_sent_again(tmp_path: Path) -> None:
+def test_what_is_given_up_is_parked_and_can_be_sent_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """F93: after a day of failures it is parked and visible; F94: a command has it sent, with the same id."""
     clock, is_well = Clock(), False
 
@@ -89,10 +93,15 @@ def test_what_is_given_up_is_parked_and_can_be_sent_again(tmp_path: Path) -> Non
                 (name, held) = parked(side)[0]
                 assert (name, held.why) == ("crm", "status_503")
                 before, is_well = len(listener.calls), True
-                ask(side, "resend", "crm", held.webhook_id)
+                store = config.store
+                assert main(["webhooks", "list", store, "--json"]) == 0
+                assert main(["webhooks", "parked", store]) == 0
+                assert held.webhook_id in capsys.readouterr().out
+                assert main(["webhooks", "resend", store, "--endpoint", "nobody", "--all"]) == 64
+                assert main(["webhooks", "resend", store, "--endpoint", "crm", "--id", held.webhook_id]) == 0
                 await until(lambda: len(listener.calls) > before and not parked(side))
                 assert set(listener.ids) == {held.webhook_id}
-                ask(side, "replay", "crm")
+                assert main(["webhooks", "replay", store, "crm", "--since", "3d"]) == 0
                 await until(lambda: len(listener.calls) == before + 2)
                 await until(lambda: "crm/replay" not in outcomes.receivers)
                 side.close()
