@@ -9,6 +9,7 @@ import pytest
 from tests.test_architecture import ROOT
 
 FAULTS: dict[int, str] = {
+    6: "killed after a webhook's answer",
     29: "reset in mid-PDU",
     30: "half-open TCP",
     31: "window stuck",
@@ -46,6 +47,8 @@ FAULTS: dict[int, str] = {
     63: "a throttling storm",
     64: "one full mailbox",
     65: "a carrier that slows down",
+    93: "a webhook that is slow, broken, refused, hostile",
+    94: "a webhook's receiver wants it again",
 }
 """Connection and session, PDUs, back pressure. Messages, receipts and stores have theirs later."""
 
@@ -72,4 +75,4 @@ def test_each_fault_has_its_test(number: int) -> None:
 def test_a_fault_without_a_test_is_seen() -> None:
     """A number that nobody named is not found: this check can fail."""
     assert 28 not in named("integration")
-    assert set(FAULTS) == set(range(29, 66))
+    assert set(FAULTS) == {6, *range(29, 66), 93, 94}
