@@ -64,7 +64,7 @@ TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spe
 """Modules of layer 0 that compiled modules may import beside each other."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("ingest", "outcomes.webhook", "cli"),
+    "aiohttp": ("ingest", "outcomes", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
     "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed",

@@ -9,6 +9,7 @@ import pytest
 from tests.test_architecture import ROOT
 
 FAULTS: dict[int, str] = {
+    6: "killed after a webhook's answer",
     7: "SIGTERM under load",
     14: "the event loop stands",
     15: "two daemons on one store",
@@ -59,6 +60,7 @@ FAULTS: dict[int, str] = {
     90: "slow headers, slow bodies, too many connections",
     91: "giant, deep and broken JSON",
     92: "a client leaves before its answer; parallel replays",
+    93: "a webhook that is slow, broken, refused, hostile",
     94: "events are asked for again",
     98: "the configuration changes while it runs",
 }
