@@ -337,12 +337,9 @@ class Pipeline:
             kept(error)
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
-        """Tell the operator."""
-        extra = {"carrier": lane.name, "alarm": kind.value}
-        if detail is None:
-            log.info("over: %s", kind.value, extra=extra)
-        else:
-            log.error("alarm: %s: %s", kind.value, detail, extra=extra)
+        """Tell the operator; no detail: it is over."""
+        level, text = (logging.INFO, "over: %s%s") if detail is None else (logging.ERROR, "alarm: %s: %s")
+        log.log(level, text, kind.value, detail or "", extra={"carrier": lane.name, "alarm": kind.value})
 
     def load(self, lane: Lane, queue: ClassQueue) -> None:
         """Read on in the stream of a queue."""
