@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dispatcher import __version__
-from dispatcher.cli import audit, plan, rebuild, repair, segments, simulate
+from dispatcher.cli import audit, plan, rebuild, repair, segments, simulate, top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     audit.add_to(commands)
     rebuild.add_to(commands)
     repair.add_to(commands)
+    top.add_to(commands)
     given = parser.parse_args(arguments)
     try:
         code = int(given.run(given))

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
-from dispatcher.carrier.lane import Lane, Switch
+from dispatcher.carrier.desk import Switch
+from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
 from dispatcher.config import HOUR_MS, Config
@@ -96,6 +97,7 @@ class Aftermath:
         for submission, command_status, _ in refused:
             disposition = profile.disposition(command_status)
             self.health[lane.number].answered(disposition, lane.latency_ms, now_ms)
+            self._pipeline.counters.refusals[lane.number, command_status] += 1
             decision = self._judge(lane, submission, disposition, command_status, now_ms)
             if decision.action is Action.NOW:
                 again.append(submission)
@@ -233,7 +235,7 @@ class Aftermath:
             self.schedule.add(message.send_after_ms, message.n)
 
     def tick(self) -> None:
-        """Look after all that no event announces. Call it every TICK_S."""
+        """Look after all that no event announces. Call it every TICK_S, and when a switch was turned."""
         now_ms = self._pipeline.now_ms()
         for lane in self._pipeline.lanes.values():
             self._look_after(lane, now_ms)
@@ -252,12 +254,6 @@ class Aftermath:
             self._taking_up = True
             self._pipeline.spawn(self._take_up(self.schedule.pop(now_ms, DUE_MOST)))
         self._pipeline.flush_soon()
-
-    def look_after(self, lane: Lane) -> None:
-        """Look after one carrier now: its switch was turned."""
-        if lane.number in self._pipeline.lanes:
-            self._look_after(lane, self._pipeline.now_ms())
-            self._pipeline.flush_soon()
 
     def resume(self, due: Due, carrier: int, due_ms: int) -> None:
         """After a restart: go on with what was refused, unsent or waiting."""
@@ -278,7 +274,7 @@ class Aftermath:
         for submission in mine:
             submission.attempts = due.attempts
         if not mine:  # the carrier's profile has changed: it would be another segment
-            self._book.finish(due.n, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
+            self._end(message, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
         else:
             still = mine if is_noted else self._book.unanswered(mine, carrier, now_ms)
             self._doubted(lane, still, now_ms, since_ms)
@@ -318,10 +314,10 @@ class Aftermath:
 
     def _expire_of_the_past(self, now_ms: int) -> None:
         """Nobody is bound to carriers that are configured no more: what awaits their receipts ends, too."""
-        for number in self._pipeline.journal.carrier_names:
-            if number not in self._pipeline.lanes and number not in self._pipeline.leaving:
-                timer_ms = self.receipt_timers_ms.get(number, RECEIPT_TIMER_MS)
-                self._book.expire(number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
+        ours = self._pipeline.lanes.keys() | self._pipeline.leaving.keys()
+        for number in self._pipeline.journal.carrier_names.keys() - ours:
+            timer_ms = self.receipt_timers_ms.get(number, RECEIPT_TIMER_MS)
+            self._book.expire(number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
 
     def _reorder(self, carriers: Sequence[int], traffic_class: int, now_ms: int) -> tuple[int, ...]:
         return self.health.order(carriers, now_ms, traffic_class <= TrafficClass.TRANSACTIONAL)
@@ -360,7 +356,7 @@ class Aftermath:
             possible = configured(self._pipeline, message)
             possible.sort(key=lambda each: each != tried)
             if not possible:
-                self._book.finish(message.n, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
+                self._end(message, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return
             number = self.health.pick(possible, now_ms, urgent) or possible[0]
         submissions = self._pipeline.submissions(number, message, now_ms)
@@ -370,13 +366,16 @@ class Aftermath:
         else:
             submissions = [each for each in submissions if each.segment == due.segment]
         if not submissions:
-            self._book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
+            self._end(message, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
         else:
             for submission in submissions:
                 submission.attempts, submission.trouble = due.attempts, trouble
             its = lane if lane is not None and lane.number == number else self._pipeline.lanes[number]
             its.queues[message.traffic_class].waiting.extend(submissions)
             its.look()
+
+    def _end(self, message: Message, outcome: Outcome, reason: Reason, carrier: int, now_ms: int) -> None:
+        self._book.finish(message.n, outcome, reason, carrier, now_ms, message.traffic_class)
 
     # ---- what carriers send beside answers and plain receipts ----
 

@@ -86,7 +86,9 @@ class Backlog:
         if submissions := self._pipeline.submissions(lane.number, message, now_ms):
             queue.waiting.extend(submissions)
         else:
-            self._book.finish(message.n, Outcome.REJECTED, Reason.REFUSED, lane.number, now_ms)
+            self._book.finish(
+                message.n, Outcome.REJECTED, Reason.REFUSED, lane.number, now_ms, message.traffic_class
+            )
             self._pipeline.flush_soon()
 
     async def _expire(self, queue: ClassQueue, first_n: int, last_n: int) -> None:
@@ -104,7 +106,9 @@ class Backlog:
             if not max(first_n - 1, queue.loaded_n) < message.n <= last_n or queue.has_ended(message.n):
                 continue
             if message.deadline_ms < now_ms:
-                if self._book.finish(message.n, Outcome.EXPIRED, Reason.DEADLINE, 0, now_ms):
+                if self._book.finish(
+                    message.n, Outcome.EXPIRED, Reason.DEADLINE, 0, now_ms, queue.traffic_class
+                ):
                     queue.skip.add(message.n)
             else:
                 next_ms = min(next_ms or message.deadline_ms, message.deadline_ms)

@@ -11,7 +11,8 @@ async def cancel(pipeline: Pipeline, message_id: bytes) -> bool:
     message = (await pipeline.journal.find([n])).get(n)
     if message is None or message.message_id != message_id or not _take_out(pipeline, message):
         return False
-    pipeline.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, pipeline.now_ms())
+    now_ms = pipeline.now_ms()
+    pipeline.book.finish(n, Outcome.CANCELLED, Reason.CANCELLED, 0, now_ms, message.traffic_class)
     await pipeline.committed()
     return True
 

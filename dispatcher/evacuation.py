@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dispatcher._ext.book import Submission
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.queue import ClassQueue
+from dispatcher.carrier.queue import ClassQueue, by_message
 from dispatcher.model import Message, Outcome, Reason, TrafficClass
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def reroute(pipeline: "Pipeline", segments: list[Submission], number: int, now_m
             submission.traffic_class, submission.deadline_ms, frame, number,
         )  # fmt: skip
         copy.attempts, copy.trouble = submission.attempts, submission.trouble
+        copy.since_ms = submission.since_ms
         moved.append(copy)
     lane = pipeline.lanes[number]
     lane.queues[first.traffic_class].waiting.extend(moved)
@@ -105,7 +106,7 @@ def _rehome(pipeline: "Pipeline", segments: list[Submission], now_ms: int) -> No
         others.remove(number)
         if reroute(pipeline, segments, number, now_ms):
             return
-    pipeline.book.finish(first.n, Outcome.REJECTED, reason, 0, now_ms)
+    pipeline.book.finish(first.n, Outcome.REJECTED, reason, 0, now_ms, first.traffic_class)
 
 
 def _other(pipeline: "Pipeline", lane: Lane, submission: Submission, now_ms: int) -> int | None:
@@ -123,10 +124,4 @@ def _is_urgent(submission: Submission) -> bool:
 
 def _messages(queue: ClassQueue, now_ms: int) -> list[list[Submission]]:
     """Take the foremost waiting segments out of a queue, by message."""
-    found: list[list[Submission]] = []
-    for submission in queue.take(MOVE_MOST, now_ms):
-        if found and found[-1][0].n == submission.n:
-            found[-1].append(submission)
-        else:
-            found.append([submission])
-    return found
+    return by_message(queue.take(MOVE_MOST, now_ms))

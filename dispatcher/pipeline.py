@@ -29,6 +29,7 @@ from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
+from dispatcher.counters import Counters
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.smpp.connection import Connection
@@ -98,6 +99,7 @@ class Pipeline:
         self.is_closing = False
         self.framed_from_ms = 0
         """Frames that are older were made by other profiles."""
+        self.counters = Counters()
         self.later_stream = later_stream
         self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()
@@ -135,6 +137,8 @@ class Pipeline:
                 self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
         if batch.repeats:
             await self._repeat(batch, requests)
+        if len(batch.messages) < len(requests):
+            self.counters.judged(batch.verdicts)
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
 
     def closed(self) -> list[int]:
@@ -169,12 +173,13 @@ class Pipeline:
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
             if queue.expect(messages, sum(map(len, frames))):
-                arrivals.append(self._arrive(lane, queue, submissions(messages, frames, carrier), now_ms))
+                segments = submissions(messages, frames, carrier, 0, now_ms)
+                arrivals.append(self._arrive(lane, queue, segments, now_ms))
         count, body = self.events.take()
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
         done: asyncio.Future[None] = self._loop.create_future()
-        self.journal.append(rows, partial(self._written, arrivals, later, done))
+        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later, done))
         return done
 
     def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:
@@ -191,11 +196,14 @@ class Pipeline:
 
     def _written(
         self,
+        messages: list[Message],
         arrivals: list[Arrival],
         later: list[Message],
         done: asyncio.Future[None],
         error: Exception | None,
     ) -> None:
+        if error is None:
+            self.book.intake.add(messages, messages[0].accepted_ms, bool(later))
         for lane, queue, batch, claimed in arrivals:
             queue.arriving -= len(batch) - claimed
             queue.arrived()
@@ -345,7 +353,9 @@ class Pipeline:
     def submissions(self, number: int, message: Message, now_ms: int) -> list[Submission]:
         """Return the segments of a message as a carrier gets them; none where it cannot send it."""
         frames = self.profiles[number].frames(message, now_ms)
-        return submissions([message], [frames], number, now_ms) if len(frames) == message.segments else []
+        if len(frames) != message.segments:
+            return []
+        return submissions([message], [frames], number, now_ms, message.send_after_ms or message.accepted_ms)
 
     def _renew(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dispatcher.admission import KEYS_REMEMBERED
-from dispatcher.carrier.lane import Switch
+from dispatcher.carrier.desk import Switch
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.carrier.schedule import Due
 from dispatcher.errors import StoreError

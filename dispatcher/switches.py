@@ -5,7 +5,8 @@ It is one more reason not to send, beside those of health and pool, so that each
 
 import logging
 
-from dispatcher.carrier.lane import Lane, Switch
+from dispatcher.carrier.desk import Switch
+from dispatcher.carrier.lane import Lane
 from dispatcher.convert import did_you_mean
 from dispatcher.errors import ConfigError, OverloadedError
 from dispatcher.pipeline import Pipeline
@@ -28,7 +29,7 @@ async def turn_lane(pipeline: Pipeline, lane: Lane, switch: Switch) -> None:
         return
     log.warning("%s: an operator says %s", lane.name, switch.name.lower(), extra={"carrier": lane.name})
     lane.switch = switch
-    pipeline.aftermath.look_after(lane)
+    pipeline.aftermath.tick()
     try:
         await pipeline.journal.note(switch_key(lane.number), switch)
     except OverloadedError:

@@ -42,9 +42,10 @@ from book_rows cimport (
     outcome_of, place_of, set_settled, set_work, stands_before, wins, work_key, worst_of,
 )
 from event_record cimport (
-    CLAIMED, CORRECTED, CUT, FAILED, FINISHED, ORPHANED, PARKED, RECEIPTED, RECORD_OCTETS, REFUSED, REROUTED, RETRY,
+    CLAIMED, CORRECTED, CUT, FAILED, FINISHED, KIND_MAX, ORPHANED, PARKED, RECEIPTED, RECORD_OCTETS, REFUSED, REROUTED, RETRY,
     SUBMITTED, UNANSWERED, UNSENT, WHOLE, Head, get_event, put_event,
 )
+from histogram cimport Bins, counts_of, observe
 from numbers cimport (
     ALL_ENDED, ENDED, SPANS_MAX, SPAN_WORDS, UNTOUCHED, Numbers, Span, end_number, numbers_free, span_for, state_of,
     touch_number,
@@ -59,6 +60,7 @@ from siphash cimport Seed, siphash
 from wire cimport Outbox, outbox_free, outbox_init, outbox_room
 
 from dispatcher._ext.events cimport EventBuffer
+from dispatcher._ext.meters cimport Histogram, Intake
 from dispatcher._ext.session cimport Incoming
 
 from dispatcher.errors import StoreError
@@ -102,6 +104,9 @@ cdef class Book:
     cdef Seed seed
     cdef uint32_t parked_max, settled_max
     cdef bint recovering                 # nothing is written, and `targets` leads from segments to their ids
+    cdef readonly Intake intake
+    cdef uint64_t[CLASSES + 1][OUTCOME_MAX + 1][REASON_MAX + 1] ended
+    cdef Bins[CLASSES + 1] end_bins   # from acceptance to the outcome
     cdef list finished                   # what finishes in a call that tells it, or None
     cdef readonly uint64_t matched       # receipts that found their segment
     cdef readonly uint64_t duplicate     # ... and said what was known
@@ -121,6 +126,7 @@ cdef class Book:
         self.events = events
         self.parked_max, self.settled_max = parked_max, settled_max
         self.words = []
+        self.intake = Intake()
         if not (
             table_init(&self.ids, sizeof(Id)) and table_init(&self.works, sizeof(Work))
             and table_init(&self.folds, sizeof(Fold)) and table_init(&self.targets, sizeof(Target))
@@ -361,15 +367,17 @@ cdef class Book:
 
     # ---- ends ----
 
-    def finish(self, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms):
-        """End a whole message, whatever its segments do; False: it had ended."""
+    def finish(self, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms, int traffic_class=4):
+        """End a whole message, whatever its segments do; False: it had ended. traffic_class 4: not known."""
         check(self, carrier)
         check_end(outcome, reason)
+        check_class(traffic_class)
         if not 1 <= n < N_MAX:
             raise ValueError(f"n is 1 to 2 ** 40 - 1, not {n}")
         if state_of(&self.numbers, n) == ENDED:
             return False
         put(self, FINISHED, WHOLE, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
+        count_end(self, n, outcome, reason, at_ms, traffic_class)
         close_message(self, n, outcome, reason)
         forget(self)
         return True
@@ -381,7 +389,9 @@ cdef class Book:
         check_end(outcome, reason)
         if touch(self, submission.n, submission.segment, submission.segments, submission.carrier) == NULL:
             return False
-        end_unreceipted(self, submission.n, submission.segment, outcome, reason, submission.carrier, at_ms)
+        end_unreceipted(
+            self, submission.n, submission.segment, outcome, reason, submission.carrier, at_ms,
+            submission.traffic_class)
         forget(self)
         return state_of(&self.numbers, submission.n) == ENDED
 
@@ -399,7 +409,7 @@ cdef class Book:
             id = id_at(self, row)
             settle_row(self, row, UNKNOWN)
             if not has_ended(self, id.n, id.segment):
-                end_unreceipted(self, id.n, id.segment, UNKNOWN, NO_RECEIPT, carrier, now_ms)
+                end_unreceipted(self, id.n, id.segment, UNKNOWN, NO_RECEIPT, carrier, now_ms, class_of(id))
             expired += 1
         forget(self)
         return expired
@@ -425,6 +435,41 @@ cdef class Book:
     def octets(self):
         """Octets of memory that its tables have taken, used or not."""
         return octets_of(&self.ids) + octets_of(&self.works) + octets_of(&self.folds) + octets_of(&self.targets)
+
+    def kinds(self, int carrier):
+        """Events of a carrier since the start, by EventKind."""
+        cdef Carrier* its = carrier_of(self, carrier)
+        return [its.kinds[kind] for kind in range(KIND_MAX + 1)]
+
+    def taken(self, int carrier):
+        """Segments that a carrier took in time, by traffic_class."""
+        cdef Carrier* its = carrier_of(self, carrier)
+        return its.taken[0], its.taken[1], its.taken[2], its.taken[3]
+
+    def states(self, int carrier):
+        """Receipts that told something new, by message_state; intermediate ones are not among them."""
+        cdef Carrier* its = carrier_of(self, carrier)
+        return [its.states[state] for state in range(STATES)]
+
+    def receipts_after(self, int carrier):
+        """(counts, sum_us): how long after its answer a segment's final receipt came, in the bins of Histogram."""
+        cdef Carrier* its = carrier_of(self, carrier)
+        return counts_of(&its.receipts_after), its.receipts_after.sum_us
+
+    def ends(self, int traffic_class):
+        """Messages of a class that ended: {(outcome, reason): count}. Class 4: of those whose class is not known."""
+        cdef int outcome, reason
+        check_class(traffic_class)
+        return {
+            (outcome, reason): self.ended[traffic_class][outcome][reason]
+            for outcome in range(1, OUTCOME_MAX + 1) for reason in range(1, REASON_MAX + 1)
+            if self.ended[traffic_class][outcome][reason]
+        }
+
+    def ended_after(self, int traffic_class):
+        """(counts, sum_us): how long after its acceptance a message ended. Those for later are not among them."""
+        check_class(traffic_class)
+        return counts_of(&self.end_bins[traffic_class]), self.end_bins[traffic_class].sum_us
 
     def awaiting(self, int carrier):
         """Segments that await a receipt of a carrier, by traffic_class."""
@@ -496,6 +541,12 @@ cdef inline Id* id_at(Book book, uint32_t row) noexcept:
 cdef inline uint64_t octets_of(const Table* table) noexcept nogil:
     return (
         <uint64_t>table.block_count * ROWS * table.row_octets + <uint64_t>table.head_blocks * HEADS * sizeof(uint32_t))
+
+
+cdef int check_class(int traffic_class) except -1:
+    if not 0 <= traffic_class <= CLASSES:
+        raise ValueError(f"traffic_class is 0 to {CLASSES}, not {traffic_class}")
+    return 0
 
 
 cdef int check_end(int outcome, int reason) except -1:

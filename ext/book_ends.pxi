@@ -1,20 +1,24 @@
 # The ends of segments, and how they fold into the one outcome of their message.
 
 
-cdef int end_unreceipted(Book book, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms) except -1:
+cdef int end_unreceipted(
+    Book book, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms, int traffic_class
+) except -1:
     cdef Fold* fold = fold_of(book, n)
     if fold != NULL:
         put(book, FAILED, segment, carrier, outcome << 16 | reason, n, at_ms, &fold.segments, 1)
-    return end_segment(book, n, segment, outcome, reason, carrier, at_ms)
+    return end_segment(book, n, segment, outcome, reason, carrier, at_ms, traffic_class)
 
 
-cdef int end_segment(Book book, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms) except -1:
+cdef int end_segment(
+    Book book, uint64_t n, int segment, int outcome, int reason, int carrier, int64_t at_ms, int traffic_class
+) except -1:
     """One segment ends, or is found to have ended otherwise; its message, if it was the last."""
     cdef Fold* fold = fold_of(book, n)
     cdef uint8_t* ends
     cdef uint8_t before, worst
     if fold == NULL:
-        return finish_message(book, n, outcome, reason, carrier, at_ms)
+        return finish_message(book, n, outcome, reason, carrier, at_ms, traffic_class)
     check_segment(fold, segment)
     ends = ends_of(fold)
     if ends[segment] == 0:
@@ -23,7 +27,7 @@ cdef int end_segment(Book book, uint64_t n, int segment, int outcome, int reason
         drop_work(book, n, segment)
         if fold.remaining == 0:
             worst = worst_of(fold)
-            finish_message(book, n, worst & 15, worst >> 4, carrier, at_ms)
+            finish_message(book, n, worst & 15, worst >> 4, carrier, at_ms, traffic_class)
     elif wins(outcome, ends[segment] & 15):
         before = worst_of(fold)
         ends[segment] = reason << 4 | outcome
@@ -37,13 +41,23 @@ cdef int end_segment(Book book, uint64_t n, int segment, int outcome, int reason
     return 0
 
 
-cdef int finish_message(Book book, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms) except -1:
+cdef int finish_message(
+    Book book, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms, int traffic_class
+) except -1:
     if book.recovering:  # FINISHED follows
         return 0
     put(book, FINISHED, WHOLE, carrier, outcome << 16 | reason, n, at_ms, NULL, 0)
+    count_end(book, n, outcome, reason, at_ms, traffic_class)
     if book.finished is not None:
         book.finished.append((n, outcome, reason))
     return close_message(book, n, outcome, reason)
+
+
+cdef void count_end(Book book, uint64_t n, int outcome, int reason, int64_t at_ms, int traffic_class) noexcept:
+    cdef int64_t since_ms = book.intake.since(n)
+    book.ended[traffic_class][outcome][reason] += 1
+    if since_ms:
+        observe(&book.end_bins[traffic_class], (at_ms - since_ms) * 1000, 1)
 
 
 cdef int correct_outcome(Book book, uint64_t n, int outcome, int reason, int carrier, int64_t at_ms) except -1:

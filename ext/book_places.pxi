@@ -206,6 +206,8 @@ cdef int put(
     cdef Head head
     if book.recovering:
         return 0
+    if carrier < book.carrier_count:
+        book.carriers[carrier].kinds[kind] += 1
     head.kind, head.segment, head.carrier, head.code, head.n, head.at_ms = kind, segment, carrier, code, n, at_ms
     if not put_event(&book.events.outbox, &head, tail, tail_octets):
         raise MemoryError

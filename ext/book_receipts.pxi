@@ -5,6 +5,8 @@ cdef int accept(
     Book book, Submission submission, int carrier, int64_t at_ms, bytes message_id, const Key* key, bint late
 ) except -1:
     cdef Py_ssize_t octets = PyBytes_GET_SIZE(message_id) if message_id is not None else 0
+    if not late:
+        book.carriers[carrier].taken[submission.traffic_class] += 1
     put(
         book, SUBMITTED, submission.segment, carrier,
         late * LATE_CODE | submission.segments << 8 | submission.traffic_class, submission.n, at_ms,
@@ -38,7 +40,9 @@ cdef int await_receipt(
         return unpark(book, key, known)
     if not receipt_can_come:
         if not has_ended(book, n, segment):
-            end_segment(book, n, segment, UNKNOWN, NO_SMSC_MESSAGE_ID if its.receipts else NO_RECEIPT_ASKED, carrier, at_ms)
+            end_segment(
+                book, n, segment, UNKNOWN, NO_SMSC_MESSAGE_ID if its.receipts else NO_RECEIPT_ASKED, carrier, at_ms,
+                traffic_class)
         return 0
     row = insert_row(&book.ids, key.low)
     if row == 0:
@@ -125,11 +129,15 @@ cdef int apply_receipt(
             book.overruled += 1
         return 0
     put(book, RECEIPTED, id.segment, id.carrier, code, n, at_ms, err, err_octets)
+    if not (code & INTERMEDIATE_CODE or book.recovering):
+        book.carriers[id.carrier].states[code & 0xFF] += 1
     if outcome == 0:
         return 0
+    if first and not book.recovering:
+        observe(&book.carriers[id.carrier].receipts_after, (at_ms - id.at_ms) * 1000, 1)
     settle_row(book, row, outcome)
     if fold_of(book, n) != NULL or state_of(&book.numbers, n) != ENDED:
-        end_segment(book, n, id.segment, outcome, BY_RECEIPT, id.carrier, at_ms)
+        end_segment(book, n, id.segment, outcome, BY_RECEIPT, id.carrier, at_ms, class_of(id))
     elif not id.flags & SHARED and (outcome == DELIVERED or not first):
         correct_outcome(book, n, outcome, BY_RECEIPT, id.carrier, at_ms)
     return 0

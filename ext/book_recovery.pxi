@@ -90,7 +90,7 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
                 raise ValueError(f"segment {segment} of {segments}")
             touch(book, n, segment, segments, carrier)
             if not has_ended(book, n, segment):
-                end_segment(book, n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms)
+                end_segment(book, n, segment, head.code >> 16, head.code & 0xFFFF, carrier, head.at_ms, CLASSES)
         elif state_of(&book.numbers, n) != ENDED:
             close_message(book, n, head.code >> 16, head.code & 0xFFFF)
     elif kind != CORRECTED:     # which follows from the receipts

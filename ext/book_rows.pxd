@@ -4,6 +4,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from event_record cimport KIND_MAX
+from histogram cimport Bins
 from receipt_read cimport STATES
 from rows cimport List
 
@@ -159,6 +161,10 @@ cdef struct Carrier:
     uint8_t outcomes[STATES]    # what a message_state ends a segment with; 0: it is not final
     List awaiting               # oldest first
     uint32_t classes[CLASSES]   # awaiting, by traffic_class
+    uint64_t kinds[KIND_MAX + 1]    # events that were written, by kind
+    uint64_t taken[CLASSES]     # SUBMITTED in time, by traffic_class
+    uint64_t states[STATES]     # RECEIPTED, by message_state; intermediate ones are not among them
+    Bins receipts_after         # from submit_sm_resp to the final receipt
 
 cdef struct Key:
     uint8_t octets[ID_MAX + 2]  # the carrier, then the key of the id

@@ -10,7 +10,8 @@ cdef class Submission:
     `message` is the caller's own; it must not lead back here, as the collector does not look. `n` is 1 to
     2 ** 40 - 1, `segment` counts from 0 to `segments` - 1. `deadline_ms` is a time of UTC, 0: none. `frame` is the
     whole submit_sm. `attempts` counts the claims; whoever finds that one was no attempt takes it back.
-    `framed_ms` is when the frame was made, 0: with the message. `trouble` is the caller's own, None to begin
+    `framed_ms` is when the frame was made, 0: with the message. `since_ms` is since when it waits to be written for
+    the first time, 0: it was, or that is not known. `trouble` is the caller's own, None to begin
     with.
     ValueError: a number out of its range.
     """
@@ -21,6 +22,7 @@ cdef class Submission:
     cdef readonly uint64_t n
     cdef readonly int64_t deadline_ms
     cdef public int64_t framed_ms
+    cdef public int64_t since_ms
     cdef public uint16_t attempts
     cdef public uint16_t carrier
     cdef readonly uint8_t segment
@@ -47,9 +49,9 @@ cdef class Submission:
         return f"<Submission {self.n}: segment {self.segment + 1} of {self.segments}, {self.attempts} attempts>"
 
 
-def submissions(list messages not None, list frames not None, int carrier, int64_t framed_ms=0):
+def submissions(list messages not None, list frames not None, int carrier, int64_t framed_ms=0, int64_t since_ms=0):
     """Return the segments of messages, in order, for a carrier; `frames` are those of each message, made at
-    `framed_ms`, or when it was accepted.
+    `framed_ms`, or when it was accepted. They wait since `since_ms`.
 
     Of a message its n, traffic_class and deadline_ms are read. ValueError: lists of unequal length, or as Submission.
     """
@@ -67,9 +69,25 @@ def submissions(list messages not None, list frames not None, int carrier, int64
         segments = len(its_frames)
         for segment in range(segments):
             each = Submission(message, n, segment, segments, traffic_class, deadline_ms, its_frames[segment], carrier)
-            each.framed_ms = framed_ms
+            each.framed_ms, each.since_ms = framed_ms, since_ms
             found.append(each)
     return found
+
+
+def wrote(list submissions not None, Py_ssize_t count, int64_t now_ms, tuple waited not None):
+    """Of the first `count`, which were written now, note how long those that were never tried before had waited:
+    into one Histogram for each traffic_class. ValueError: there are not so many."""
+    cdef Submission each
+    cdef Histogram histogram
+    cdef Py_ssize_t at
+    if not 0 <= count <= len(submissions) or len(waited) != CLASSES:
+        raise ValueError(f"{count} of {len(submissions)}, and {len(waited)} histograms")
+    for at in range(count):
+        each = submissions[at]
+        if each.since_ms and each.trouble is None:
+            histogram = waited[each.traffic_class]
+            observe(&histogram.bins, (now_ms - each.since_ms) * 1000, 1)
+        each.since_ms = 0
 
 
 @cython.final

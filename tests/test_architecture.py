@@ -19,9 +19,9 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "faces", "config", "refusal", "metrics"),
+    1: ("model", "convert", "faces", "config", "refusal", "state", "metrics"),
     # 2: pure logic, see IMPURE.
-    2: ("admission", "api", "encoding", "policy", "routing", "receipts", "carrier.profile",
+    2: ("admission", "api", "counters", "encoding", "policy", "routing", "receipts", "carrier.profile",
         "carrier.profiles", "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session",
         "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate",
         "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
@@ -29,11 +29,10 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
-        "prepare", "reload", "switches", "dry_run",
-        "feed", "simulator"),
+    4: ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation", "cancelling",
+        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "simulator"),
     # 5: who puts it all together.
-    5: ("app", "daemon", "cli", "__main__"),
+    5: ("app", "survey", "daemon", "cli", "__main__"),
 }  # fmt: skip
 PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 
@@ -42,11 +41,12 @@ GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 
 PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
                                    "reload", "switches", "dry_run")
-        for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "evacuation", "recovery",
-                      "prepare")}  # fmt: skip
+        for other in ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation",
+                      "recovery", "prepare", "cancelling")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
+          ("state", "model"),
           ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
           ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "carrier.schedule"),
@@ -64,7 +64,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes.webhook", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "api", "faces", "files", "logs", "feed", "daemon", "convert", "config", "policy",
+    "msgspec": ("model", "api", "faces", "state", "files", "logs", "feed", "daemon", "convert", "config",
+                "policy",
                 "routing", "receipts", "carrier", "smpp", "store", "ingest", "outcomes", "pipeline",
                 "reload", "admission", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),

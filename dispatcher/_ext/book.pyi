@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, final
 
 from dispatcher._ext.events import EventBuffer
+from dispatcher._ext.meters import Histogram, Intake
 from dispatcher._ext.session import Incoming
 
 OUTCOMES: Final[bytes]
@@ -19,6 +20,7 @@ class Submission:
     cancelled: bool
     frame: bytes
     framed_ms: int
+    since_ms: int
     trouble: Any
     def __init__(
         self,
@@ -45,9 +47,15 @@ class Submission:
     def traffic_class(self) -> int: ...
 
 def submissions(
-    messages: list[Any], frames: list[list[bytes]], carrier: int, framed_ms: int = 0
+    messages: list[Any], frames: list[list[bytes]], carrier: int, framed_ms: int = 0, since_ms: int = 0
 ) -> list[Submission]:
     """Return the segments of messages, in order, for a carrier; `frames` are those of each message."""
+
+def wrote(submissions: list[Submission], count: int, now_ms: int, waited: tuple[Histogram, ...]) -> None:
+    """Note how long those of the first `count` had waited that were never tried before: they are written.
+
+    `waited`: a histogram for each traffic class. ValueError: there are not so many.
+    """
 
 @final
 class Ready:
@@ -201,8 +209,10 @@ class Book:
     def knows(self, carrier: int, key: bytes) -> bool:
         """Whether a receipt with this key would match."""
 
-    def finish(self, n: int, outcome: int, reason: int, carrier: int, at_ms: int) -> bool:
-        """End a whole message, whatever its segments do; False: it had ended."""
+    def finish(
+        self, n: int, outcome: int, reason: int, carrier: int, at_ms: int, traffic_class: int = 4
+    ) -> bool:
+        """End a whole message, whatever its segments do; False: it had ended. traffic_class 4: not known."""
 
     def fail(self, submission: Submission, outcome: int, reason: int, at_ms: int) -> bool:
         """End one segment that will not be sent again; return whether that ended its message."""
@@ -212,6 +222,28 @@ class Book:
 
     def orphan(self, parked_before_ms: int, now_ms: int, budget: int) -> int:
         """Give up what was parked before a time, at most `budget` of it; return how many."""
+
+    @property
+    def intake(self) -> Intake:
+        """Who sent how much; since when each message is under way."""
+
+    def kinds(self, carrier: int) -> list[int]:
+        """Events of a carrier since the start, by EventKind."""
+
+    def taken(self, carrier: int) -> tuple[int, int, int, int]:
+        """Segments that a carrier took in time, by traffic_class."""
+
+    def states(self, carrier: int) -> list[int]:
+        """Receipts that told something new, by message_state; intermediate ones are not among them."""
+
+    def receipts_after(self, carrier: int) -> tuple[list[int], int]:
+        """(counts, sum_us): how long after its answer a segment's final receipt came."""
+
+    def ends(self, traffic_class: int) -> dict[tuple[int, int], int]:
+        """Messages of a class that ended: {(outcome, reason): count}. Class 4: of those not known."""
+
+    def ended_after(self, traffic_class: int) -> tuple[list[int], int]:
+        """(counts, sum_us): how long after its acceptance a message ended; those for later are not there."""
 
     def awaiting(self, carrier: int) -> tuple[int, int, int, int]:
         """Segments that await a receipt of a carrier, by traffic_class."""

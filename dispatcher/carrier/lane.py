@@ -17,15 +17,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from enum import IntEnum
 from functools import partial
 from ssl import SSLContext
 from time import monotonic_ns
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from dispatcher._ext.book import Submission
+from dispatcher._ext.book import Submission, wrote
 from dispatcher._ext.bucket import Bucket
+from dispatcher._ext.meters import Histogram
 from dispatcher._ext.session import Incoming
+from dispatcher.carrier.desk import Desk, Switch
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.smpp.account import Account
 from dispatcher.smpp.connection import Connection
@@ -42,54 +43,6 @@ RATE_STEP_NS: Final = 50_000_000
 
 
 log = logging.getLogger("dispatcher.carrier")
-
-
-class Switch(IntEnum):
-    """What the operator wants of a carrier; the value stands in the journal."""
-
-    ON = 0
-    PAUSED = 1
-    """Nothing is sent; binds stay, receipts come. What has another carrier goes there."""
-    DRAINING = 2
-    """The same, and it unbinds once everything is answered."""
-
-
-class Desk(Protocol):
-    """Who knows messages: the pipeline. Nothing here may raise."""
-
-    def claim(self, lane: "Lane", queue: ClassQueue, batch: list[Submission]) -> None:
-        """Commit that these may be written, then call `lane.claimed`."""
-
-    def answered(
-        self,
-        lane: "Lane",
-        batch: list[Submission],
-        statuses: list[int],
-        ids: list[bytes | None],
-        done: Callable[[], None],
-    ) -> None:
-        """Take answers; call `done` when they are committed."""
-
-    def late(self, lane: "Lane", late: list[tuple[Submission, int, bytes | None]]) -> None:
-        """Take answers to what was unanswered."""
-
-    def unanswered(self, lane: "Lane", batch: list[Submission]) -> None:
-        """Take what has an unknown outcome."""
-
-    def unsent(self, lane: "Lane", batch: list[Submission]) -> None:
-        """Take what never left."""
-
-    def dropped(self, lane: "Lane", batch: list[Submission]) -> None:
-        """Take what was cancelled or is past its deadline."""
-
-    def incoming(self, lane: "Lane", source: Connection, incoming: list[Incoming]) -> None:
-        """Take receipts and messages, to be acknowledged through the lane's pool."""
-
-    def load(self, lane: "Lane", queue: ClassQueue) -> None:
-        """Fill the head of a queue from the journal."""
-
-    def alarm(self, lane: "Lane", kind: Alarm, detail: str | None) -> None:
-        """Learn of trouble with a carrier; None: it is over."""
 
 
 class Lane:
@@ -119,6 +72,10 @@ class Lane:
         self.is_paused = False
         self.probes = 0
         """Above 0: it is not known whether the carrier works again; so many of a class find out."""
+        self.answered_after = Histogram()
+        """From submit_sm to its response; answers are taken to come in order."""
+        self.throttles = 0
+        """ESME_RTHROTTLED and ESME_RMSGQFUL: they slow the account down."""
         self.unsettled = 0
         """Written and not yet durably answered."""
         self._desk = desk
@@ -128,6 +85,7 @@ class Lane:
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._sent: deque[list[int]] = deque()  # [when, how many], of what is unanswered
+        self._waited = tuple(queue.waited for queue in queues)
         self.latency_ms = 0
         """Of the latest answers."""
         self._since_low = 0
@@ -283,7 +241,7 @@ class Lane:
                 needed_ns = self.bucket.when(now_ns, 1, queue.traffic_class)
                 wait_ns = needed_ns if wait_ns < 0 else min(wait_ns, needed_ns)
         if batch:
-            self._submit(batch, taken_by, now_ns)
+            self._submit(batch, taken_by, now_ns, now_ms)
         if wait_ns >= 0:
             self._timer = self._loop.call_later(max(wait_ns, 100_000) / 1e9, self.look)
 
@@ -296,12 +254,15 @@ class Lane:
                     return (queue, *self.queues), share
         return self.queues, None
 
-    def _submit(self, batch: list[Submission], taken_by: list[tuple[ClassQueue, int]], now_ns: int) -> None:
+    def _submit(
+        self, batch: list[Submission], taken_by: list[tuple[ClassQueue, int]], now_ns: int, now_ms: int
+    ) -> None:
         taken = self.pool.submit(batch, [submission.frame for submission in batch])
         if taken:
             self.unsettled += taken
             self._since_low += taken
             self._sent.append([now_ns, taken])
+            wrote(batch, taken, now_ms, self._waited)
         left = batch[taken:]
         for queue, pulled in reversed(taken_by):
             if not left:
@@ -336,10 +297,11 @@ class Lane:
         queue_full = statuses.count(CommandStatus.ESME_RMSGQFUL)
         now_ns = self._clock()
         accepted = len(handles) - throttled - queue_full
-        sent_ns = self._sent_ns(len(handles))
+        sent_ns = self._sent_ns(len(handles), self.answered_after)
         self.latency_ms = (now_ns - sent_ns) // 1_000_000
         self.rate.on_answers(now_ns, sent_ns, accepted, throttled, queue_full)
         if throttled or queue_full:
+            self.throttles += throttled + queue_full
             self._rate_ns = 0
         self._desk.answered(self, handles, statuses, ids, partial(self._settled, len(handles)))
 
@@ -379,13 +341,18 @@ class Lane:
         self.unsettled -= count
         self.look()
 
-    def _sent_ns(self, count: int) -> int:
-        """Return about when the last of the next `count` answered ones was written: mostly in order."""
-        sent_ns = self._clock()
+    def _sent_ns(self, count: int, after: Histogram | None = None) -> int:
+        """Return about when the last of the next `count` answered ones was written: mostly in order.
+
+        `after`: where to note how long ago each was.
+        """
+        now_ns = sent_ns = self._clock()
         while count > 0 and self._sent:
             oldest = self._sent[0]
             sent_ns = oldest[0]
             used = min(count, oldest[1])
+            if after is not None:
+                after.observe((now_ns - sent_ns) // 1000, used)
             oldest[1] -= used
             count -= used
             if not oldest[1]:

@@ -13,6 +13,7 @@ from collections import deque
 from typing import Final
 
 from dispatcher._ext.book import Ready, Submission
+from dispatcher._ext.meters import Histogram
 from dispatcher.model import Message
 
 LOAD_BELOW: Final = 0.5
@@ -30,6 +31,8 @@ class ClassQueue:
         self.most = most
         self.waiting = Ready()
         self.claimed = Ready()
+        self.waited = Histogram()
+        """From acceptance, or from when it was to be sent, until a segment was written for the first time."""
         self.claiming = 0
         """Segments whose claim is being committed."""
         self.arriving = 0
@@ -143,3 +146,14 @@ class ClassQueue:
     def take_into(self, batch: list[Submission], most: int, now_ms: int) -> None:
         """Take the foremost waiting segments, whole messages."""
         batch += self.take(most, now_ms)
+
+
+def by_message(batch: list[Submission]) -> list[list[Submission]]:
+    """Divide segments, those of one message together, into messages."""
+    found: list[list[Submission]] = []
+    for submission in batch:
+        if found and found[-1][0].n == submission.n:
+            found[-1].append(submission)
+        else:
+            found.append([submission])
+    return found

@@ -70,6 +70,10 @@ class Journal:
         self.queue_octets = 0
         """Handed over, and not told to be done."""
         self.queue_appends = 0
+        self.snapshots = 0
+        """Saved since the opening."""
+        self.snapshot_ms = 0
+        """When the last of these was whole; 0: none was."""
         self.last_seq = 0
         """Of the last committed row: whoever has read up to here has read all."""
         self._lock = lock
@@ -215,6 +219,8 @@ class Journal:
             await self.run(partial(snapshot.write_piece, snapshot=number, part=part, body=piece))
         head = snapshot.Head(seq, self._clock_ms(), marks, part)
         await self.run(partial(snapshot.write_head, snapshot=number, head=head))
+        self.snapshots += 1
+        self.snapshot_ms = self._clock_ms()
         while await self.run(partial(snapshot.delete_old, most=SLICE_PARTS)):
             pass
 

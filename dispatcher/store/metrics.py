@@ -2,12 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Final
 
+from dispatcher.metrics import COMMIT_BOUNDS_S
 from dispatcher.store.records import StoredRow
-
-BOUNDS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Upper bounds of the histogram of commits: an SSD's fsync takes 0.2 to 5 ms, a sick disk's seconds."""
 
 
 class Metrics:
@@ -22,9 +19,9 @@ class Metrics:
         self.octets = 0
         """Of bodies."""
         self.commit_s = 0.0
-        self.commits_within = [0] * (len(BOUNDS_S) + 1)
-        """How many commits took at most BOUNDS_S[i], and longer than the bound before; the last: longer than
-        all."""
+        self.commits_within = [0] * (len(COMMIT_BOUNDS_S) + 1)
+        """How many commits took at most COMMIT_BOUNDS_S[i], and longer than the one before; the last: longer
+        than all."""
         self.last_commit_s = 0.0
         self.refused = 0
         """Appends that were turned away because the disk was full."""
@@ -41,4 +38,4 @@ class Metrics:
             self.octets += len(row.body)
         self.commit_s += seconds
         self.last_commit_s = seconds
-        self.commits_within[bisect_left(BOUNDS_S, seconds)] += 1
+        self.commits_within[bisect_left(COMMIT_BOUNDS_S, seconds)] += 1

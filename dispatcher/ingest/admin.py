@@ -1,0 +1,190 @@
+"""The admin port: is it alive, is it ready, what does it do; and the switches of the carriers.
+
+Apart from the door for messages, so that neither who sends nor how much reaches it. Whoever may come here
+may pause a carrier: it stands on loopback unless the configuration says otherwise (faces.Admin).
+
+::
+
+    GET  /livez              the loop turns: nothing else is asked for
+    GET  /startupz           the store is open, and what had happened before is known
+    GET  /readyz  /healthz   messages may come; ?verbose lists the checks, as JSON where that is accepted
+    GET  /version  /metrics  /v1/state
+    POST /v1/carriers/NAME:pause  :resume  :drain
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from ssl import SSLContext
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import web
+
+from dispatcher.errors import ConfigError, DispatcherError
+from dispatcher.faces import Admin
+from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
+from dispatcher.state import Check, State
+
+BODY_MAX: Final = 4096
+"""Octets of a request's body: none is needed."""
+SHUTDOWN_S: Final = 1.0
+"""For what is being answered when we stop: none of it takes longer than a few milliseconds."""
+BACKLOG: Final = 64
+JSON: Final = "application/json"
+
+log = logging.getLogger("dispatcher.admin")
+
+
+class Views(Protocol):
+    """What is shown: `survey.Survey`."""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the store is open."""
+
+    def checks(self) -> list[Check]:
+        """Return what readiness depends on, all of it."""
+
+    def state(self) -> State:
+        """Return everything as it is now."""
+
+
+class Switches(Protocol):
+    """What can be done to a carrier: the Dispatcher. ConfigError: there is none of that name."""
+
+    async def pause(self, carrier: str, /) -> object:
+        """Send nothing to it; receipts still come."""
+
+    async def resume(self, carrier: str, /) -> object:
+        """Send to it again."""
+
+    async def drain(self, carrier: str, /) -> object:
+        """Send nothing, and unbind when all is answered."""
+
+
+class AdminServer:
+    """Serves `views` and `switches` from `start` until `stop`. `context`: TLS, where it is asked for."""
+
+    def __init__(
+        self,
+        admin: Admin,
+        views: Views,
+        switches: Switches | None = None,
+        *,
+        version: str = "",
+        context: SSLContext | None = None,
+    ) -> None:
+        self.port = 0
+        """The one that it listens on."""
+        self._admin = admin
+        self._views = views
+        self._switches = switches
+        self._version = version
+        self._context = context
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> int:
+        """Listen; return the port. OSError: it is taken."""
+        app = web.Application(client_max_size=BODY_MAX)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/startupz", self._startupz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/healthz", self._readyz)
+        app.router.add_get("/version", self._version_of)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/v1/state", self._state)
+        app.router.add_post("/v1/carriers/{name:[A-Za-z0-9_.-]+}:{action:pause|resume|drain}", self._switch)
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        site = web.TCPSite(
+            runner, self._admin.host, self._admin.port, ssl_context=self._context, backlog=BACKLOG
+        )
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+        log.info("admin port: %s:%d", self._admin.host, self.port)
+        return self.port
+
+    async def stop(self, limit_ms: int) -> None:
+        """Listen no more; what is being answered may end within the limit."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(runner.cleanup(), limit_ms / 1000)
+
+    # ---- is it well ----
+
+    async def _livez(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _startupz(self, request: web.Request) -> web.Response:
+        if self._views.is_started:
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="starting\n")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        checks = self._views.checks()
+        is_ready = all(check.is_ok for check in checks)
+        status = 200 if is_ready else 503
+        if "verbose" not in request.query:
+            failed = ", ".join(check.name for check in checks if not check.is_ok)
+            return web.Response(status=status, text="ok\n" if is_ready else f"not ready: {failed}\n")
+        if JSON in request.headers.get("Accept", ""):
+            return _json({"is_ready": is_ready, "checks": checks}, status)
+        return web.Response(status=status, text=_listed(checks, is_ready))
+
+    # ---- what it does ----
+
+    async def _version_of(self, request: web.Request) -> web.Response:
+        return _json({"version": self._version})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self._views.is_started:
+            return web.Response(status=503, text="starting\n")
+        body = await exposition(self._views.state(), self._views.checks())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _state(self, request: web.Request) -> web.Response:
+        if not self._views.is_started:
+            return web.Response(status=503, text="starting\n")
+        return _json(self._views.state())
+
+    # ---- switches ----
+
+    async def _switch(self, request: web.Request) -> web.Response:
+        """Do it. A browser, which sends Origin, has no business here: some page in it might."""
+        if "Origin" in request.headers:
+            return _json({"code": "forbidden", "detail": "not from a browser"}, 403)
+        if self._switches is None:
+            return _json({"code": "not_implemented", "detail": "no switches are wired up"}, 501)
+        if not self._views.is_started:
+            return _json({"code": "starting", "detail": "the dispatcher is not open"}, 503)
+        name, action = request.match_info["name"], request.match_info["action"]
+        switch: dict[str, Callable[[str], Awaitable[object]]] = {
+            "pause": self._switches.pause,
+            "resume": self._switches.resume,
+            "drain": self._switches.drain,
+        }
+        try:
+            await switch[action](name)
+        except ConfigError as error:
+            return _json({"code": "not_found", "detail": str(error)}, 404)
+        except DispatcherError as error:
+            return _json({"code": "not_now", "detail": str(error)}, 503)
+        log.warning("carrier %s by the admin port", action, extra={"carrier": name, "action": action})
+        return _json({"carrier": name, "action": action})
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=JSON)
+
+
+def _listed(checks: Sequence[Check], is_ready: bool) -> str:
+    lines = [f"[{'+' if check.is_ok else '-'}] {check.name}: {check.detail}" for check in checks]
+    return "\n".join([*lines, "ready" if is_ready else "not ready", ""])
