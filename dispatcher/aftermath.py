@@ -234,7 +234,7 @@ class Aftermath:
             self.schedule.add(message.send_after_ms, message.n)
 
     def tick(self) -> None:
-        """Look after all that no event announces. Call it every TICK_S."""
+        """Look after all that no event announces. Call it every TICK_S, and when a switch was turned."""
         now_ms = self._pipeline.now_ms()
         for lane in self._pipeline.lanes.values():
             self._look_after(lane, now_ms)
@@ -253,12 +253,6 @@ class Aftermath:
             self._taking_up = True
             self._pipeline.spawn(self._take_up(self.schedule.pop(now_ms, DUE_MOST)))
         self._pipeline.flush_soon()
-
-    def look_after(self, lane: Lane) -> None:
-        """Look after one carrier now: its switch was turned."""
-        if lane.number in self._pipeline.lanes:
-            self._look_after(lane, self._pipeline.now_ms())
-            self._pipeline.flush_soon()
 
     def resume(self, due: Due, carrier: int, due_ms: int) -> None:
         """After a restart: go on with what was refused, unsent or waiting."""
@@ -319,10 +313,10 @@ class Aftermath:
 
     def _expire_of_the_past(self, now_ms: int) -> None:
         """Nobody is bound to carriers that are configured no more: what awaits their receipts ends, too."""
-        for number in self._pipeline.journal.carrier_names:
-            if number not in self._pipeline.lanes and number not in self._pipeline.leaving:
-                timer_ms = self.receipt_timers_ms.get(number, RECEIPT_TIMER_MS)
-                self._book.expire(number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
+        ours = self._pipeline.lanes.keys() | self._pipeline.leaving.keys()
+        for number in self._pipeline.journal.carrier_names.keys() - ours:
+            timer_ms = self.receipt_timers_ms.get(number, RECEIPT_TIMER_MS)
+            self._book.expire(number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
 
     def _reorder(self, carriers: Sequence[int], traffic_class: int, now_ms: int) -> tuple[int, ...]:
         return self.health.order(carriers, now_ms, traffic_class <= TrafficClass.TRANSACTIONAL)

@@ -11,8 +11,6 @@ Only this file knows all rooms.
 
 import asyncio
 import logging
-import os
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +21,8 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from dispatcher import dry_run, recovery, reload, switches
-from dispatcher._ext.book import Book
-from dispatcher._ext.events import EventBuffer, read_events
-from dispatcher.admission import Admission, number_of
-from dispatcher.aftermath import Aftermath
+from dispatcher._ext.events import read_events
+from dispatcher.admission import number_of
 from dispatcher.api import Checked, Cursor
 from dispatcher.cancelling import cancel
 from dispatcher.carrier.desk import Switch
@@ -37,17 +33,12 @@ from dispatcher.feed import Feed
 from dispatcher.model import Accepted, Event, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 from dispatcher.prepare import Prepared, prepare
-from dispatcher.routing.health import Health
 from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection, Status
 from dispatcher.upkeep import Upkeep
 
 log = logging.getLogger("dispatcher.app")
 
-PARKED_MAX: Final = 200_000
-"""Receipts without a message that are kept: a carrier's backlog of a bad night."""
-SETTLED_MAX: Final = 1_000_000
-"""Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
 SLICE: Final = 1_000
 """Requests admitted in one turn of the loop: a millisecond or two."""
 HISTORY_OCTETS: Final = 1 << 20
@@ -318,27 +309,9 @@ class Dispatcher:
 
     def _build(self, prepared: Prepared) -> None:
         """Put the rooms together."""
-        config, journal = prepared.config, self.journal
-        self.feed = Feed(journal, journal.carrier_names)
-        events = EventBuffer()
-        book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
-        profiles = dict(prepared.profiles)
-        admission = Admission(config, prepared.normalise, prepared.router.route, profiles, os.urandom)
-        self.pipeline = pipeline = Pipeline(
-            config,
-            admission,
-            journal,
-            book,
-            events,
-            journal.stream("later"),
-            journal.stream("received"),
-            self._on_failure,
-            self._now_ms,
-        )
-        pipeline.profiles = profiles
-        pipeline.recall = self._recall
-        pipeline.aftermath = Aftermath(pipeline, config, Health({}), random.random)
-        reload.take_up(pipeline, None, prepared)
+        self.feed = Feed(self.journal, self.journal.carrier_names)
+        self.pipeline = reload.assemble(prepared, self.journal, self._on_failure, self._now_ms)
+        self.pipeline.recall = self._recall
         self._prepared = prepared
 
     def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:

@@ -100,9 +100,9 @@ class Pipeline:
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
-        self.counters = Counters()
         self.framed_from_ms = 0
         """Frames that are older were made by other profiles."""
+        self.counters = Counters()
         self.later_stream = later_stream
         self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()

@@ -5,23 +5,52 @@ half of each. Carriers that are new start, changed ones are taken up by their la
 leave: see evacuation.py. `changes` says in words what is different.
 """
 
-from collections.abc import Iterator
+import os
+import random
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct
 
 from dispatcher import receipts
+from dispatcher._ext.book import Book
+from dispatcher._ext.events import EventBuffer
+from dispatcher.admission import Admission
+from dispatcher.aftermath import Aftermath
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
 from dispatcher.model import TrafficClass
 from dispatcher.pipeline import Pipeline
 from dispatcher.prepare import Prepared
+from dispatcher.routing.health import Health
+from dispatcher.store.journal import Journal
 
 OURS: Final = ("carriers", "routes", "default_country", "numbering_plan", "ported_numbers", "classes",
                "retention", "limits", "currency")  # fmt: skip
 """Sections that a running dispatcher takes up; the others are the daemon's."""
+PARKED_MAX: Final = 200_000
+"""Receipts without a message that are kept: a carrier's backlog of a bad night."""
+SETTLED_MAX: Final = 1_000_000
+"""Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
 _NUMBERS: Final = (int, float)
+
+
+def assemble(
+    new: Prepared,
+    journal: Journal,
+    failed: Callable[[BaseException], None],
+    now_ms: Callable[[], int],
+) -> Pipeline:
+    """Return a pipeline that has this configuration from the start; its `recall` is still to be given."""
+    events = EventBuffer()
+    book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
+    admission = Admission(new.config, new.normalise, new.router.route, new.profiles, os.urandom)
+    streams = journal.stream("later"), journal.stream("received")
+    pipeline = Pipeline(new.config, admission, journal, book, events, *streams, failed, now_ms)
+    pipeline.aftermath = Aftermath(pipeline, new.config, Health({}), random.random)
+    take_up(pipeline, None, new)
+    return pipeline
 
 
 def take_up(pipeline: Pipeline, old: Config | None, new: Prepared) -> None:

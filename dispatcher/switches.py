@@ -29,7 +29,7 @@ async def turn_lane(pipeline: Pipeline, lane: Lane, switch: Switch) -> None:
         return
     log.warning("%s: an operator says %s", lane.name, switch.name.lower(), extra={"carrier": lane.name})
     lane.switch = switch
-    pipeline.aftermath.look_after(lane)
+    pipeline.aftermath.tick()
     try:
         await pipeline.journal.note(switch_key(lane.number), switch)
     except OverloadedError:

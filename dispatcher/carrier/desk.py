@@ -1,4 +1,4 @@
-"""What a lane asks of whom it works for, and what an operator may want of it."""
+"""What a lane asks of those who know messages and operators: the desk that it reports to, and its switch."""
 
 from collections.abc import Callable
 from enum import IntEnum

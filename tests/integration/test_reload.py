@@ -127,9 +127,9 @@ def test_a_lower_tps_holds_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 lane = dispatcher.pipeline.lanes[1]
                 submit, sent = lane._submit, []
 
-                def note(batch: list[Any], taken_by: list[Any], now_ns: int, now_ms: int) -> None:
+                def note(batch: list[Any], taken_by: list[Any], now_ns: int, *more: Any) -> None:
                     sent.append((now_ns, len(batch)))
-                    submit(batch, taken_by, now_ns, now_ms)
+                    submit(batch, taken_by, now_ns, *more)
 
                 monkeypatch.setattr(lane, "_submit", note)
                 await until(lambda: sum(count for _, count in sent) >= 100)

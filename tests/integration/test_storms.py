@@ -28,9 +28,9 @@ class Watch:
         self._submit = lane._submit
         monkeypatch.setattr(lane, "_submit", self._note)
 
-    def _note(self, batch: list[Any], taken_by: list[Any], now_ns: int, now_ms: int) -> None:
+    def _note(self, batch: list[Any], taken_by: list[Any], now_ns: int, *more: Any) -> None:
         self.sent.append((now_ns, len(batch)))
-        self._submit(batch, taken_by, now_ns, now_ms)
+        self._submit(batch, taken_by, now_ns, *more)
 
     @property
     def most(self) -> int:

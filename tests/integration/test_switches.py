@@ -9,6 +9,7 @@ from dispatcher.errors import ConfigError
 from dispatcher.model import Outcome, Reason, TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
 from dispatcher.simulator.behaviour import Receipts
+from dispatcher.survey import Survey
 from tests.integration.house import Clock, accepted, config_for, copies, outcomes, requests, run, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -84,6 +85,7 @@ def test_a_drained_carrier_unbinds(tmp_path: Path) -> None:
                 await until(lambda: first.ledger.of("bank").submits >= 1)
                 await dispatcher.drain("c0")
                 await until(lambda: dispatcher.switches()["c0"] == "drained")
+                assert [each.switch for each in Survey(dispatcher).state().carriers] == ["drained", "on"]
                 assert first.account("bank").binds == 0
                 kept = first.ledger.of("bank")
                 assert kept.submits == kept.accepted <= 10
