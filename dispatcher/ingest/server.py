@@ -59,7 +59,8 @@ ROUTES: Final = (
 class HttpServer:
     """The door for messages on one address.
 
-    `folder` is where relative file names of the configuration start; `more` are routes of other doors.
+    `folder` is where relative file names of the configuration start; `more` are routes of other doors,
+    `context` is TLS that was made already; None: as the section `tls` of `http` says.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class HttpServer:
         *,
         folder: Path | None = None,
         more: Sequence[Route] = (),
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.http = http
         self.keys = keys
@@ -84,7 +86,7 @@ class HttpServer:
         self._service: Service
         self._door = door
         self._server: web.Server | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._tls = context
         self._listener: asyncio.Server
         self._watch: asyncio.Task[None]
 
@@ -110,14 +112,16 @@ class HttpServer:
             read_bufsize=READ_OCTETS,
         )
         secured: dict[str, Any] = {}
-        if self.http.tls is not None:
+        if self._tls is None and self.http.tls is not None:
             self._tls = await asyncio.to_thread(tls.context_of, self.http.tls, self._folder)
+        if self._tls is not None:
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self.http.header_timeout_ms / 1000}
         self._listener = await loop.create_server(
             lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
         )
         self._watch = loop.create_task(gate.watch())
         self.port = self._listener.sockets[0].getsockname()[1]
+        log.info("messages on %s:%d", self.http.host, self.port, extra={"event": "http_port"})
         return self.port
 
     async def reload_certificate(self) -> None:
