@@ -39,6 +39,7 @@ METRICS: Final = {
         ),
         Metric("dispatcher_messages_repeated_total", COUNTER, (), "Requests known by their key already."),
         Metric("dispatcher_messages_rejected_total", COUNTER, ("reason",), "Requests refused at the door."),
+        Metric("dispatcher_http_messages_refused_total", COUNTER, ("code",), "Of HTTP, the door's own too."),
         # carriers, out
         Metric(
             "dispatcher_submits_total",
@@ -117,6 +118,7 @@ METRICS: Final = {
         # what others count
         Metric("dispatcher_loop_stalls_total", COUNTER, (), "Turns of the loop over process.stall_ms."),
         Metric("dispatcher_http_requests_total", COUNTER, ("route", "status"), "Answered requests."),
+        Metric("dispatcher_http_connections_total", COUNTER, ("result",), "accepted, refused, too_slow ..."),
         Metric("dispatcher_webhook_deliveries_total", COUNTER, ("endpoint", "result"), "ok, retry, parked."),
         Metric("dispatcher_webhook_lag_events", GAUGE, ("endpoint",), "Not delivered yet."),
     )
@@ -125,6 +127,8 @@ METRICS: Final = {
 OTHERS_COUNT: Final = (
     "dispatcher_loop_stalls_total",
     "dispatcher_http_requests_total",
+    "dispatcher_http_messages_refused_total",
+    "dispatcher_http_connections_total",
     "dispatcher_webhook_deliveries_total",
     "dispatcher_webhook_lag_events",
 )

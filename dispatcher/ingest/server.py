@@ -136,6 +136,19 @@ class HttpServer:
         """
         return None if self.http.tls is None else tls.days_left(self.http.tls, self._folder, now_s)
 
+    def samples(self) -> dict[str, list[tuple[tuple[str, ...], float]]]:
+        """Return what was counted, by name of a metric and its labels: for `Survey.more`."""
+        requests = [((route, str(status)), count) for (route, status), count in self.requests.items()]
+        return {
+            "dispatcher_http_requests_total": requests,
+            "dispatcher_http_messages_refused_total": [
+                ((code,), count) for code, count in self.intake.refused.items()
+            ],
+            "dispatcher_http_connections_total": [
+                ((result,), count) for result, count in self.gate.counts.items()
+            ],
+        }
+
     def drain(self) -> None:
         """Take no more messages: 503. What asks for a state is still answered."""
         self.intake.is_draining = True
