@@ -119,17 +119,26 @@ METRICS: Final = {
         Metric("dispatcher_loop_stalls_total", COUNTER, (), "Turns of the loop over process.stall_ms."),
         Metric("dispatcher_http_requests_total", COUNTER, ("route", "status"), "Answered requests."),
         Metric("dispatcher_http_connections_total", COUNTER, ("result",), "accepted, refused, too_slow ..."),
-        Metric("dispatcher_webhook_deliveries_total", COUNTER, ("endpoint", "result"), "ok, retry, parked."),
+        Metric(
+            "dispatcher_webhook_deliveries_total",
+            COUNTER,
+            ("endpoint", "result"),
+            "delivered: events; failed: calls; parked: events.",
+        ),
+        Metric("dispatcher_webhook_waiting", GAUGE, ("endpoint",), "Failed deliveries that are tried again."),
+        Metric("dispatcher_webhook_up", GAUGE, ("endpoint",), "0 while it takes nothing, or is disabled."),
         Metric("dispatcher_webhook_lag_events", GAUGE, ("endpoint",), "Not delivered yet."),
     )
 }
 
 OTHERS_COUNT: Final = (
+    "dispatcher_http_messages_refused_total",
     "dispatcher_loop_stalls_total",
     "dispatcher_http_requests_total",
-    "dispatcher_http_messages_refused_total",
     "dispatcher_http_connections_total",
     "dispatcher_webhook_deliveries_total",
+    "dispatcher_webhook_waiting",
+    "dispatcher_webhook_up",
     "dispatcher_webhook_lag_events",
 )
 """Filled in by who puts the process together: see Survey.more."""
@@ -137,8 +146,8 @@ OTHERS_COUNT: Final = (
 COMMIT_BOUNDS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the histogram of commits: an SSD's fsync takes 0.2 to 5 ms, a sick disk's seconds."""
 
-SHOWN_EACH: Final = 3
-"""Of twelve bounds a decade four are shown to Prometheus: 1, 1.8, 3.3, 5.6."""
+SHOWN_EACH: Final = 4
+"""Of twelve bounds a decade three are shown to Prometheus: 1, 2.2, 4.7."""
 SHOWN_FROM: Final = 12
 SHOWN_TO: Final = 12 * 8 + 1
 """From 1 ms to 10,000 s."""
