@@ -146,8 +146,8 @@ OTHERS_COUNT: Final = (
 COMMIT_BOUNDS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the histogram of commits: an SSD's fsync takes 0.2 to 5 ms, a sick disk's seconds."""
 
-SHOWN_EACH: Final = 4
-"""Of twelve bounds a decade three are shown to Prometheus: 1, 2.2, 4.7."""
+SHOWN_EACH: Final = 3
+"""Of twelve bounds a decade four are shown to Prometheus: 1, 1.8, 3.3, 5.6."""
 SHOWN_FROM: Final = 12
 SHOWN_TO: Final = 12 * 8 + 1
 """From 1 ms to 10,000 s."""

@@ -138,9 +138,10 @@ class HttpServer:
 
     def samples(self) -> dict[str, list[tuple[tuple[str, ...], float]]]:
         """Return what was counted, by name of a metric and its labels: for `Survey.more`."""
-        requests = [((route, str(status)), count) for (route, status), count in self.requests.items()]
         return {
-            "dispatcher_http_requests_total": requests,
+            "dispatcher_http_requests_total": [
+                ((route, str(status)), count) for (route, status), count in self.requests.items()
+            ],
             "dispatcher_http_messages_refused_total": [
                 ((code,), count) for code, count in self.intake.refused.items()
             ],
