@@ -1,13 +1,16 @@
 """Long streams through the HTTP door, and what the door counts."""
 
 import json
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from dispatcher.metrics import METRICS
 from tests.integration.front import body, front
-from tests.integration.house import copies, outcomes, run
+from tests.integration.house import accepted, copies, outcomes, requests, run, until
 
 STREAM = {"Content-Type": "application/x-ndjson"}
 BODY_OCTETS = 100 << 20
@@ -72,5 +75,34 @@ def test_what_the_door_counts_is_shown(tmp_path: Path) -> None:
             refused = dict(samples["dispatcher_http_messages_refused_total"])
             assert refused == {("number_malformed",): 1, ("malformed",): 1}
             assert dict(samples["dispatcher_http_connections_total"])[("accepted",)] >= 1
+
+    run(scenario())
+
+
+def test_a_follower_that_does_not_read_delays_nobody(tmp_path: Path) -> None:
+    """Its events wait in the journal and not in memory: messages go on, another reader gets all of them,
+    and after a while it is closed (F90)."""
+
+    async def scenario() -> None:
+        async with front(tmp_path, http={"body_timeout_ms": 300}) as house:
+            key = dict(house.client.headers)["Authorization"]
+            link = socket.socket()
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            link.connect(("127.0.0.1", house.server.port))
+            link.sendall(
+                f"GET /v1/events?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n".encode()
+            )
+            await until(lambda: house.server.under_way == 1, "it follows")
+            count = 0
+            while not house.server.gate.counts["not_reading"]:
+                its = [replace(each, source="core") for each in requests(500, first=count)]
+                accepted(await house.dispatcher.send(its))
+                count += 500
+                await outcomes(house.dispatcher, count)
+                assert count < 20_000
+            async with house.client.get(house.url + "/v1/events", params={"types": "finished"}) as response:
+                assert len([line async for line in response.content]) == count
+            await until(lambda: house.server.under_way == 0, "nothing is left of it")
+            link.close()
 
     run(scenario())
