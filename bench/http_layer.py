@@ -69,9 +69,9 @@ async def measure(folder: Path, messages: int, batch: int, pace: bool) -> float:
     """Return the microseconds of CPU per message."""
     key, token = make_key("bench", "2026-11-24T00:00:00Z")
     save(folder / "keys.json", (key,))
-    limits = {} if pace else {"per_number_minute_max": 0, "per_number_hour_max": 0}
     door = Nothing()
-    server = HttpServer(cast(Any, door), Http(port=0, **limits), KeyRing(folder / "keys.json"))
+    http = Http(port=0) if pace else Http(port=0, per_number_minute_max=0, per_number_hour_max=0)
+    server = HttpServer(cast(Any, door), http, KeyRing(folder / "keys.json"))
     port = await server.start()
     context = multiprocessing.get_context("spawn")
 
