@@ -146,7 +146,8 @@ class HttpServer:
         return None if self.http.tls is None else tls.days_left(self.http.tls, self._folder, now_s)
 
     def samples(self) -> dict[str, list[tuple[tuple[str, ...], float]]]:
-        """Return what was counted, by name of a metric and its labels: for `Survey.more`."""
+        """Return what was counted, by name of a metric and its labels: for `Survey.more`. Any time."""
+        connections = self.gate.counts if self.port else {}  # the admin port is there before us
         return {
             "dispatcher_http_requests_total": [
                 ((route, str(status)), count) for (route, status), count in self.requests.items()
@@ -155,7 +156,7 @@ class HttpServer:
                 ((code,), count) for code, count in self.intake.refused.items()
             ],
             "dispatcher_http_connections_total": [
-                ((result,), count) for result, count in self.gate.counts.items()
+                ((result,), count) for result, count in connections.items()
             ],
         }
 

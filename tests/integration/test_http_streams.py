@@ -5,9 +5,13 @@ import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 from msgspec.structs import replace
 
+from dispatcher.faces import Http
+from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.server import HttpServer
 from dispatcher.metrics import METRICS
 from tests.integration.front import body, front
 from tests.integration.house import accepted, copies, outcomes, requests, run, until
@@ -56,6 +60,8 @@ def test_what_the_door_counts_is_shown(tmp_path: Path) -> None:
     """Requests by route and status, refusals by code, connections: with the names and labels of the table."""
 
     async def scenario() -> None:
+        before = HttpServer(cast(Any, None), Http(), KeyRing(tmp_path / "none.json")).samples()
+        assert not any(before.values()), "nothing yet, and no error, before it has started"
         async with front(tmp_path) as house:
             await house.post("/v1/messages", body(1))
             await house.post("/v1/messages", body(2, to="no"))
