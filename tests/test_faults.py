@@ -9,6 +9,7 @@ import pytest
 from tests.test_architecture import ROOT
 
 FAULTS: dict[int, str] = {
+    6: "killed after a webhook's answer",
     7: "SIGTERM under load",
     14: "the event loop stands",
     15: "two daemons on one store",
@@ -52,6 +53,8 @@ FAULTS: dict[int, str] = {
     63: "a throttling storm",
     64: "one full mailbox",
     65: "a carrier that slows down",
+    93: "receivers of webhooks that misbehave",
+    94: "a receiver that lost what it was told",
     98: "a reload of a bad file",
 }
 """The process, connection and session, PDUs, back pressure. The others have theirs later."""

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("serve", "run the dispatcher"),
         Command("config", "check a configuration, show what it adds up to, or its schema"),
         Command("top", "show what a running dispatcher does"),
+        Command("webhooks", "show who is told of events, send again what was given up"),
     ),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),

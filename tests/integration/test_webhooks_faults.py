@@ -278,8 +278,8 @@ def test_no_address_inside_is_called(tmp_path: Path, url: str, means: str) -> No
                 accepted(await dispatcher.send([request(1)]))
                 receiver = told.receivers["core"]
                 await until(lambda: receiver.failed >= 2)
-                (item,) = {each[2] for each in receiver.queue._waiting} or {None}
-                assert item is None or item.why in ("address_forbidden", "address_malformed")
+                whys = {each[2].why for each in receiver.queue._waiting}
+                assert whys <= {"address_forbidden", "address_malformed"}
                 assert listener.calls == []
 
     run(scenario())
