@@ -56,6 +56,8 @@ class Item(Struct, eq=False):
     """Of its events, while they are open."""
     parts: list[bytes] = []
     """Its events as JSON; none: the whole delivery stands in the store."""
+    events: int = 0
+    """How many they were; after a restart, of how many messages."""
     message_id: str = ""
     type: str = ""
     at: str = ""
@@ -125,6 +127,7 @@ class Queue:
     def hold(self, each: Waiting) -> None:
         """Take up a delivery that stands in the store already."""
         item = Item(each.key, list(each.messages), host_of(each.url), url=each.url, is_held=True)
+        item.events = len(each.messages)
         item.attempts, item.first_ms, item.due_ms = each.attempts, each.first_ms, each.due_ms
         self.held += 1
         if not self._chain(item):
