@@ -97,7 +97,7 @@ class Queue:
         self._waiting: list[tuple[int, Place, Item]] = []
         """A heap of those that failed, by when they are due."""
         self._busy: dict[int, Item] = {}
-        """By message: the delivery that others wait for, in flight or to be tried again."""
+        """By message: the delivery that others wait for: in flight, to be tried again, or behind its host."""
         self._behind: dict[int | str, deque[Item]] = {}
         """By message or host: what waits for it, in order."""
         self._hosts: Counter[str] = Counter()
@@ -297,6 +297,7 @@ class Queue:
         if not most or self._hosts[item.host] < most:
             return False
         self._behind.setdefault(item.host, deque()).append(item)
+        self._busy.update(dict.fromkeys(item.messages, item))  # what comes later of them waits behind it
         return True
 
     def _release(self, item: Item) -> None:
