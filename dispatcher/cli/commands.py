@@ -21,7 +21,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("config", "check a configuration, show what it adds up to, or its schema"),
         Command("keys", "API keys of the HTTP door"),
         Command("top", "show what a running dispatcher does"),
-        Command("webhooks", "what webhooks were told, what is parked, and to have it told again"),
+        Command("webhooks", "show who is told of events, send again what was given up"),
         Command("openapi", "print the OpenAPI document of the HTTP API"),
     ),
     "Send and follow, through a running daemon": (

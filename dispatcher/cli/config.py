@@ -80,6 +80,7 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     from dispatcher.accounts import account_of, secret_of_env, secret_of_file
     from dispatcher.carrier.profile import load as profile_of
     from dispatcher.errors import ConfigError
+    from dispatcher.outcomes.secrets import secrets_of
     from dispatcher.routing.plan import parse as numbering_plan
     from dispatcher.routing.ported import parse_ported
     from dispatcher.smpp.dial import tls_context
@@ -116,10 +117,7 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
         if user.password_env is not None:
             checks.append(partial(secret_of_env, f"{at}.password_env", user.password_env))
     for name, webhook in config.webhooks.items():
-        at = f"webhooks.{name}"
-        files, variables = webhook.secret_files, webhook.secret_envs
-        checks += [partial(secret_of_file, f"{at}.secret_files", file, folder) for file in files]
-        checks += [partial(secret_of_env, f"{at}.secret_envs", variable) for variable in variables]
+        checks.append(partial(secrets_of, {name: webhook}, folder))
     for check in checks:
         try:
             check()

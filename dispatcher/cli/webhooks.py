@@ -1,126 +1,203 @@
-"""``dispatcher webhooks``: what receivers were told, what is parked, and to have it told again.
+"""``dispatcher webhooks``: who is told of events, what is parked; send it again, or tell a span of days anew.
 
-Nothing is asked of a process: what is wanted is written beside the store, where a dispatcher that runs looks
-twice a second, and one that does not at its start.
+It works on the store, beside a daemon that runs or without one: what it asks for stands in deliveries.db, and
+the daemon does it within a second, or after its next start.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-EX_USAGE, EX_NOINPUT = 64, 66
-_UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+from dispatcher.cli.exits import CommandError, Exit, fail
+
+if TYPE_CHECKING:
+    from dispatcher.delivery import Held, Standing
+    from dispatcher.store.deliveries import Connection
+
+UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+SHOWN_MAX: Final = 1_000
+"""Parked deliveries that are listed: more is no list."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "webhooks",
-        help="what webhooks were told, what is parked, and to have it told again",
-        description="Look at the receivers of events of a store, whether or not a dispatcher runs on it, and "
-        "ask for deliveries to be made again.",
+        help="show who is told of events, send again what was given up",
+        description="Who is told of events: how far it has come, what waits, what is parked. /callbacks are "
+        "the addresses that messages bring along. Exit code 1: there is nothing of the kind.",
     )
+    parser.set_defaults(run=run)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, text in (
-        ("list", "all receivers, and what waits for them"),
-        ("parked", "deliveries that were given up"),
-        ("resend", "have parked deliveries made again, with the same ids"),
-        ("replay", "have all events since a time told once more, with the same ids"),
-        ("enable", "go on after a receiver has answered 410"),
+    for name, said in (
+        ("list", "show every endpoint"),
+        ("parked", "show deliveries that were given up"),
+        ("resend", "try parked deliveries again"),
+        ("replay", "tell an endpoint once more what happened since a time, with the same ids"),
+        ("enable", "go on with an endpoint that said 410 Gone"),
     ):
-        action = actions.add_parser(name, help=text, description=f"Webhooks: {text}.")
-        action.set_defaults(run=run)
-        action.add_argument("store", metavar="STORE", type=Path, help="the folder of the store")
+        action = actions.add_parser(name, help=said, description=said.capitalize() + ".")
+        place = action.add_mutually_exclusive_group()
+        place.add_argument("--config", metavar="FILE", type=Path, help="the daemon's configuration")
+        place.add_argument("--store", metavar="FOLDER", type=Path, help="the folder of its store")
         action.add_argument("--json", action="store_true", help="JSON for programs")
         if name in ("replay", "enable"):
-            action.add_argument("endpoint", metavar="ENDPOINT", help="as the configuration names it")
-        elif name == "resend":
-            action.add_argument("--endpoint", required=True, help="as the configuration names it")
+            action.add_argument("endpoint", metavar="ENDPOINT", help="a webhook, by its name")
+        elif name in ("parked", "resend"):
+            action.add_argument("--endpoint", metavar="ENDPOINT", default="", help="of this one alone")
+        if name == "resend":
             which = action.add_mutually_exclusive_group(required=True)
-            which.add_argument("--id", help="the webhook-id of one delivery")
-            which.add_argument("--all", action="store_true", help="all that is parked")
-        elif name == "parked":
-            action.add_argument("--endpoint", default="", help="of this one alone")
+            which.add_argument("--id", metavar="ID", default="", help="the webhook-id of one delivery")
+            which.add_argument("--all", action="store_true", help="every one")
         if name in ("resend", "replay"):
             action.add_argument(
-                "--since",
-                required=name == "replay",
-                type=milliseconds_of,
-                default=0,
-                help="a time (2026-11-24T10:00:00Z), or how long ago (3d, 12h, 30m)",
-            )
-
-
-def milliseconds_of(text: str) -> int:
-    """Return a time in milliseconds of UTC. argparse.ArgumentTypeError: it is none."""
-    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
-        return time.time_ns() // 1_000_000 - int(match[1]) * _UNITS[match[2]]
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "expected 2026-11-24T10:00:00Z, or 3d, 12h, 30m"
-        raise argparse.ArgumentTypeError(expected) from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+                "--since", metavar="TIME", default="", required=name == "replay",
+                help="30m, 24h, 7d ago, or a time: 2026-11-24T10:00:00Z",
+            )  # fmt: skip
 
 
 def run(given: argparse.Namespace) -> int:
-    """Run the command: 0, 64 where there is no such endpoint, 66 where there is nothing to read."""
-    from dispatcher.errors import StoreError
-    from dispatcher.store.deliveries import DELIVERIES, ask, connect, standings
+    """Run the command."""
+    from dispatcher.errors import ConfigError, StoreError
 
+    actions = {"list": _list, "parked": _parked, "resend": _resend, "replay": _replay, "enable": _enable}
     try:
-        if not (given.store / DELIVERIES).exists():
-            raise StoreError(f"{given.store} holds no {DELIVERIES}: nothing was told from it yet")
-        connection = connect(given.store)
+        connection = _connect(given)
+        try:
+            return actions[given.action](connection, given)
+        finally:
+            connection.close()
+    except CommandError as error:
+        return fail("webhooks", str(error), error.code)
+    except ConfigError as error:
+        return fail("webhooks", str(error), Exit.CONFIG)
     except StoreError as error:
-        print(f"dispatcher webhooks: {error}", file=sys.stderr)
-        return EX_NOINPUT
+        return fail("webhooks", str(error), Exit.IO)
+
+
+def since_ms(text: str, now_ms: int) -> int:
+    """Return the time that a user means: 30m, 24h, 7d before now, or RFC 3339, UTC where it says no zone.
+
+    0 for nothing. CommandError: it is neither.
+    """
+    if not text:
+        return 0
+    if text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8 and text[-1] in UNITS_MS:
+        return now_ms - int(text[:-1]) * UNITS_MS[text[-1]]
     try:
-        if given.action in ("list", "parked"):
-            return _show(given, connection)
-        known = [each.name for each in standings(connection)]
-        if given.endpoint not in known:
-            print(
-                f"dispatcher webhooks: no {given.endpoint!r}; known are {', '.join(known)}", file=sys.stderr
-            )
-            return EX_USAGE
-        since_ms = getattr(given, "since", 0)
-        ask(connection, given.action, given.endpoint, getattr(given, "id", None) or "", since_ms)
-        if given.json:
-            print(json.dumps({"asked": given.action, "endpoint": given.endpoint, "since_ms": since_ms}))
-        else:
-            print("asked: it is done within a second, or when the dispatcher is started")
-        return 0
-    finally:
-        connection.close()
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        said = f"--since: {text!r} is no time; say 30m, 24h, 7d or 2026-11-24T10:00:00Z"
+        raise CommandError(said, Exit.USAGE) from None
+    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _show(given: argparse.Namespace, connection: Any) -> int:
-    from dispatcher.store.deliveries import parked, standings
+def _connect(given: argparse.Namespace) -> Connection:
+    from dispatcher.files import default_path, load
+    from dispatcher.store.deliveries import DELIVERIES, connect
 
-    rows: list[dict[str, Any]]
-    if given.action == "list":
-        import msgspec
+    folder: Path = given.store or Path(load((given.config or default_path()).absolute()).config.store)
+    if not (folder / DELIVERIES).exists():
+        raise CommandError(f"{folder / DELIVERIES}: not there; did a daemon ever run here?", Exit.NO_INPUT)
+    return connect(folder)
 
-        rows = [msgspec.to_builtins(each) for each in standings(connection)]
-    else:
-        rows = [
-            {"endpoint": name, "id": held.webhook_id, "attempts": held.attempts, "why": held.why}
-            | {"first_ms": held.first_ms, "parked_ms": held.parked_ms}
-            for name, held in parked(connection, given.endpoint)
-        ]
-    if given.json:
-        print(json.dumps(rows))
-        return 0
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items() if value != ""))
-    if not rows:
-        print("nothing")
-    return 0
+
+def _list(connection: Connection, given: argparse.Namespace) -> int:
+    from dispatcher.store.deliveries import standings
+
+    found = standings(connection)
+    _print(given, [_standing(each) for each in found], map(_line, found))
+    return Exit.OK
+
+
+def _standing(each: Standing) -> dict[str, Any]:
+    return {
+        "endpoint": each.name,
+        "cursor": each.cursor,
+        "waiting": each.waiting,
+        "parked": each.parked,
+        "disabled": each.disabled,
+        "oldest_at": _at(each.oldest_ms) if each.oldest_ms else None,
+    }
+
+
+def _line(each: Standing) -> str:
+    oldest = f", the oldest since {_at(each.oldest_ms)}" if each.oldest_ms else ""
+    disabled = f"; DISABLED: {each.disabled}" if each.disabled else ""
+    return (
+        f"{each.name}: at {each.cursor}, {each.waiting:,} waiting{oldest}, {each.parked:,} parked{disabled}"
+    )
+
+
+def _parked(connection: Connection, given: argparse.Namespace) -> int:
+    from dispatcher.store.deliveries import parked
+
+    found = parked(connection, given.endpoint, SHOWN_MAX)
+    lines = (
+        f"{held.webhook_id}  {name}  {_at(held.parked_ms)}, after {held.attempts} attempts: {held.why}"
+        for name, held in found
+    )
+    _print(given, [_delivery(name, held) for name, held in found], lines)
+    return Exit.OK if found else Exit.NO
+
+
+def _delivery(name: str, held: Held) -> dict[str, Any]:
+    return {
+        "id": held.webhook_id,
+        "endpoint": name,
+        "attempts": held.attempts,
+        "first_at": _at(held.first_ms),
+        "parked_at": _at(held.parked_ms),
+        "why": held.why,
+    }
+
+
+def _resend(connection: Connection, given: argparse.Namespace) -> int:
+    from dispatcher.store.deliveries import ask, count_parked
+
+    since = since_ms(given.since, _now_ms())
+    found = count_parked(connection, given.endpoint, given.id, since)
+    for name in found:
+        ask(connection, "resend", name, given.id, since)
+    lines = (f"{name}: {count:,} are tried again" for name, count in found.items())
+    _print(given, [{"endpoint": name, "resent": count} for name, count in found.items()], lines)
+    return Exit.OK if found else Exit.NO
+
+
+def _replay(connection: Connection, given: argparse.Namespace) -> int:
+    return _ask(connection, given, "replay", since_ms(given.since, _now_ms()))
+
+
+def _enable(connection: Connection, given: argparse.Namespace) -> int:
+    return _ask(connection, given, "enable", 0)
+
+
+def _ask(connection: Connection, given: argparse.Namespace, kind: str, since: int) -> int:
+    from dispatcher.store.deliveries import ask, standings
+
+    known = [each.name for each in standings(connection) if not each.name.startswith(("file/", "/"))]
+    if given.endpoint not in known:
+        raise CommandError(f"no webhook {given.endpoint!r}: there is {', '.join(known) or 'none'}", Exit.NO)
+    ask(connection, kind, given.endpoint, since_ms=since)
+    _print(given, {"endpoint": given.endpoint, "asked": kind}, [f"{given.endpoint}: asked for {kind}"])
+    return Exit.OK
+
+
+def _print(given: argparse.Namespace, plain: Any, lines: Iterator[str] | list[str]) -> None:
+    print(json.dumps(plain, indent=1) if given.json else "\n".join(lines))
+
+
+def _at(at_ms: int) -> str:
+    from dispatcher.api import rfc3339
+
+    return rfc3339(at_ms)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -56,6 +56,8 @@ class Item(Struct, eq=False):
     """Of its events, while they are open."""
     parts: list[bytes] = []
     """Its events as JSON; none: the whole delivery stands in the store."""
+    events: int = 0
+    """How many they were; after a restart, of how many messages."""
     message_id: str = ""
     type: str = ""
     at: str = ""
@@ -95,7 +97,7 @@ class Queue:
         self._waiting: list[tuple[int, Place, Item]] = []
         """A heap of those that failed, by when they are due."""
         self._busy: dict[int, Item] = {}
-        """By message: the delivery that others wait for, in flight or to be tried again."""
+        """By message: the delivery that others wait for: in flight, to be tried again, or behind its host."""
         self._behind: dict[int | str, deque[Item]] = {}
         """By message or host: what waits for it, in order."""
         self._hosts: Counter[str] = Counter()
@@ -125,6 +127,7 @@ class Queue:
     def hold(self, each: Waiting) -> None:
         """Take up a delivery that stands in the store already."""
         item = Item(each.key, list(each.messages), host_of(each.url), url=each.url, is_held=True)
+        item.events = len(each.messages)
         item.attempts, item.first_ms, item.due_ms = each.attempts, each.first_ms, each.due_ms
         self.held += 1
         if not self._chain(item):
@@ -294,6 +297,7 @@ class Queue:
         if not most or self._hosts[item.host] < most:
             return False
         self._behind.setdefault(item.host, deque()).append(item)
+        self._busy.update(dict.fromkeys(item.messages, item))  # what comes later of them waits behind it
         return True
 
     def _release(self, item: Item) -> None:

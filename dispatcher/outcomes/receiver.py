@@ -231,7 +231,7 @@ class Receiver:
             await self._save()
 
     async def _deliver(self, item: Item) -> None:
-        events = len(item.parts) or len(item.messages)
+        events = len(item.parts) or item.events
         parcel = await self._parcel(item)
         if parcel is None:
             answer = Answer(True)  # it was trimmed meanwhile
@@ -300,7 +300,7 @@ class Receiver:
                 log.error("receiver %s: %s", self.name, error)
                 await asyncio.sleep(FAILED_S)
         for item in step.put:
-            item.parts = []  # they stand in the store
+            item.events, item.parts = len(item.parts), []  # they stand in the store
         for future in waiting:
             if not future.done():
                 future.set_result(None)

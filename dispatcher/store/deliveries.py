@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import apsw
 import msgspec
@@ -68,6 +68,8 @@ _progress: Final = msgspec.json.Decoder(Progress).decode
 _messages: Final = msgspec.json.Decoder(tuple[int, ...]).decode
 
 _T = TypeVar("_T")
+Connection: TypeAlias = apsw.Connection
+"""For commands, which know nothing of apsw."""
 
 
 class Deliveries:
@@ -182,6 +184,17 @@ def parked(connection: apsw.Connection, receiver: str = "", most: int = 1000) ->
     """Return what is parked, of one receiver or of all, each with its receiver's name, oldest first."""
     condition = "parked_ms > 0 AND (receiver = ?1 OR ?1 = '') ORDER BY parked_ms, seq, place LIMIT ?2"
     return _select(connection, condition, (receiver, most))
+
+
+def count_parked(
+    connection: apsw.Connection, receiver: str = "", webhook_id: str = "", since_ms: int = 0
+) -> dict[str, int]:
+    """Return how many are parked, by receiver: of one or all, one or all deliveries, parked since a time."""
+    query = (
+        "SELECT receiver, count(*) FROM held WHERE parked_ms > 0 AND (?1 = '' OR receiver = ?1) "
+        "AND (?2 = '' OR webhook_id = ?2) AND parked_ms >= ?3 GROUP BY receiver ORDER BY receiver"
+    )
+    return dict(connection.execute(query, (receiver, webhook_id, since_ms)))
 
 
 def ask(

@@ -6,9 +6,10 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from dispatcher.app import Dispatcher
+from dispatcher.errors import ConfigError
 from dispatcher.simulator import Simulator
 from tests.integration.hooks import NEWER, SECRET, Listener, hook, hooks_config, telling
-from tests.integration.house import accepted, outcomes, request, run
+from tests.integration.house import accepted, outcomes, request, run, until
 
 
 def test_an_outcome_is_told_and_signed(tmp_path: Path) -> None:
@@ -73,5 +74,60 @@ def test_after_a_restart_it_goes_on(tmp_path: Path) -> None:
                     await listener.came(40)
             assert len({call.data["message_id"] for call in listener.calls}) == 40
             assert len(set(listener.ids)) == 40
+
+    run(scenario())
+
+
+def test_a_batch_is_one_request(tmp_path: Path) -> None:
+    """With batch_max, many events come in one signed request, each once, those of a message in order."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Listener() as listener:
+            table = hook(listener, batch_max=50, parallel=2, events=["submitted", "finished"])
+            config = hooks_config(tmp_path, smsc, webhooks={"core": table})
+            listener.reply = lambda call: 503 if len(listener.calls) % 3 == 1 else 200
+            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
+                accepted(await dispatcher.send([request(n) for n in range(200)]))
+                await until(lambda: told.receivers["core"].delivered == 400)
+            taken: dict[str, list[str]] = {}
+            for call in {call.webhook_id: call for call in listener.calls}.values():
+                assert len(call.verify()["data"]) <= 50
+            for number, call in enumerate(listener.calls, 1):
+                if number % 3 != 1:
+                    for event in call.data:
+                        taken.setdefault(event["message_id"], []).append(event["type"])
+            assert len(taken) == 200
+            assert set(map(tuple, taken.values())) == {("message.submitted", "message.finished")}
+            assert len(listener.calls) < 200
+
+    run(scenario())
+
+
+def test_a_reload_changes_only_what_changed(tmp_path: Path) -> None:
+    """A new endpoint begins, a gone one ends, a new secret is used; another's counters go on."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Listener() as stays, Listener() as goes, Listener() as comes:
+            (tmp_path / "newer").write_text(NEWER)
+            tables = {"stays": hook(stays), "goes": hook(goes)}
+            config = hooks_config(tmp_path, smsc, webhooks=tables)
+            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
+                accepted(await dispatcher.send([request(1)]))
+                await goes.came(1)
+                await stays.came(1)
+                before = told.receivers["stays"]
+                newer = {"stays": hook(stays), "comes": hook(comes, secret_files=["newer"])}
+                await told.reload(hooks_config(tmp_path, smsc, webhooks=newer))
+                accepted(await dispatcher.send([request(2)]))
+                (call,) = await comes.came(1)
+                call.verify(NEWER)
+                await stays.came(2)
+                assert told.receivers["stays"] is before
+                assert len(goes.calls) == 1
+                wrong = {"stays": hook(stays), "comes": hook(comes, secret_files=["nowhere"])}
+                with pytest.raises(ConfigError, match=r"webhooks\.comes\.secret_files\[0\]"):
+                    await told.reload(hooks_config(tmp_path, smsc, webhooks=wrong))
+                accepted(await dispatcher.send([request(3)]))
+                await comes.came(2)
 
     run(scenario())

@@ -48,7 +48,7 @@ def test_all_is_right(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 0, and a line that says so; with --json an object."""
-    monkeypatch.setenv("CRM_SECRET", "x")
+    monkeypatch.setenv("CRM_SECRET", "whsec_" + "QUJD" * 8)
     path = written(tmp_path)
     assert main(["config", "check", "--config", path]) == 0
     assert capsys.readouterr().out == f"{path}: all is right\n"
@@ -83,7 +83,7 @@ def test_files_that_it_names_are_checked_too(tmp_path: Path, capsys: pytest.Capt
         (7, "carriers.mts.password_file"),
         (12, "carriers.beeline.profile"),
         (17, "carriers.tele2.tls.ca_file"),
-        (23, "webhooks.crm.secret_envs"),
+        (23, "webhooks.crm.secret_envs[0]"),
     ):
         assert f"{path}:{line}: {key}: " in said
 
