@@ -19,7 +19,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to the parser."""
     parser = commands.add_parser(
         "keys",
-        help="API keys of the HTTP door",
+        help="make, list and take away API keys of the HTTP door",
         description="A key's token is shown once, when it is made: only a hash of it is stored. A running "
         "daemon follows within a second. Exit code 1: there is no such key.",
     )
