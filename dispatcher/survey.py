@@ -234,7 +234,7 @@ def receivers(counted: Iterable[tuple[str, Receiver]]) -> Samples:
     for name, its in counted:
         results += [((name, result), getattr(its, result)) for result in ("delivered", "failed", "parked")]
         waiting.append(((name,), its.waiting))
-        up.append(((name,), not (its.is_down or its.is_disabled)))
+        up.append(((name,), int(not (its.is_down or its.is_disabled))))
         lag.append(((name,), its.open_events))
     return {
         "dispatcher_webhook_deliveries_total": results,
