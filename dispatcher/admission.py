@@ -55,6 +55,8 @@ class Batch:
     """Of each message in `verdicts`."""
     repeats: list[tuple[int, int]] = field(default_factory=list)
     """(place, n) of what was accepted before: the verdict is to be filled in."""
+    orders: dict[tuple[tuple[int, ...], int], tuple[int, ...]] = field(default_factory=dict)
+    """Of carriers and class: in which order they are tried just now."""
 
     def by_queue(self) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
         """Divide messages and frames of what can go at once by (carrier, class), in order."""
@@ -109,6 +111,7 @@ class Admission:
         """Take up a changed configuration."""
         self._policies = tuple(config.classes[traffic_class] for traffic_class in range(4))
         self._text_max = config.limits.text_max
+        self._takes_callbacks = config.callbacks.enabled
         self._batch_max = config.limits.batch_max
         self.window_ms = config.retention.idempotency_hours * HOUR_MS
         self._normalise = normalise
@@ -248,6 +251,9 @@ class Admission:
         elif closed[LATER]:
             detail = "too much waits for its time already; nothing is wrong with this message"
             return Refused("overloaded", detail, "", request.client_ref, closed[LATER])
+        if request.callback is not None and not self._takes_callbacks:
+            detail = "the configuration does not enable callbacks"
+            return Refused("callback_not_possible", detail, "callback", request.client_ref)
         ttl_ms = request.ttl_ms or policy.ttl_ms
         if not 0 < ttl_ms <= policy.ttl_max_ms:
             detail = f"1 to {policy.ttl_max_ms:,} ms are possible for this traffic class"
@@ -257,7 +263,11 @@ class Admission:
         if not carriers:
             return _refused(request, _NO_ROUTE)
         if self.reorder is not None and batch is not None:
-            carriers = self.reorder(carriers, traffic_class, now_ms)
+            order = batch.orders.get((carriers, traffic_class))
+            if order is None:
+                order = self.reorder(carriers, traffic_class, now_ms)
+                batch.orders[carriers, traffic_class] = order
+            carriers = order
         slot = hash(to) & (_REFERENCES - 1)
         reference = self._references[slot]
         message = Message(

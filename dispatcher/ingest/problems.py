@@ -27,6 +27,7 @@ STATUSES: Final[dict[str, int]] = {
     "send_after_malformed": 400,
     "send_after_too_late": 400,
     "callback_malformed": 400,
+    "callback_not_possible": 400,
     "duplicate_key": 400,
     "too_deep": 400,
     "unauthorized": 401,

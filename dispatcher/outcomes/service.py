@@ -151,6 +151,7 @@ class Outcomes:
                 await self._change_file(name, config.event_files.get(name))
         if before is None or before.callbacks != config.callbacks:
             await self._stop(callbacks.NAME)
+        if config.callbacks.enabled and callbacks.NAME not in self.receivers:
             channel = CallbackChannel(config.callbacks, self._feed, self._now_ms, self._resolver)
             receiver = Receiver(channel, self._keeper, self._now_ms, self._chance)
             await receiver.start(self._feed.end, self._feed.end)

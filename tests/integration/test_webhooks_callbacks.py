@@ -9,7 +9,7 @@ from dispatcher.simulator import Simulator
 from tests.integration.hooks import SWIFT, Listener, hooks_config, never, telling
 from tests.integration.house import accepted, outcomes, request, requests, run, until
 
-INSIDE = {**SWIFT, "allow_private": True}
+INSIDE = {**SWIFT, "enabled": True, "allow_private": True}
 ALL = 31
 
 
@@ -75,7 +75,7 @@ def test_no_callback_inside(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with Simulator() as smsc, Listener() as listener:
-            config = hooks_config(tmp_path, smsc, callbacks=SWIFT)
+            config = hooks_config(tmp_path, smsc, callbacks={**SWIFT, "enabled": True})
             async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
                 accepted(await dispatcher.send([request(1, callback=Callback(listener.url, 3))]))
                 await until(lambda: told.receivers["/callbacks"].failed >= 2)

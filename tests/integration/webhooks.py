@@ -91,7 +91,7 @@ def told(folder: Path, smsc: Simulator, port: int, **more: Any) -> Config:
         "retry_most_ms": 50,
     }
     return config_for(
-        folder, smsc, webhooks={"crm": values | more}, callbacks={"allow_private": True, "retry_first_ms": 20}
+        folder, smsc, webhooks={"crm": values | more}, callbacks={"enabled": True, "allow_private": True, "retry_first_ms": 20}
     )
 
 
