@@ -260,7 +260,7 @@ def stage(
         ports = rig.free_ports(2)
         config = _CONFIG.format(http_port=ports[0], admin_port=ports[1], port=carriers.port, tps=tps)
         (folder / rig.CONFIG).write_text(config, "utf-8")
-        key = rig.make_key(folder, "bench")
+        key = rig.add_key(folder, "bench")
         daemon = rig.Daemon(folder, ports[0], ports[1], core=0)
         processes.append(daemon.process)
         yield folder, carriers, daemon, key

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
+import msgspec
+
 from dispatcher._ext.keys import Keys, message_id
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
@@ -135,6 +137,17 @@ class Admission:
                 batch.verdicts[place] = Accepted(found)
         return batch
 
+    def judge(
+        self, request: SendRequest, now_ms: int, closed: Sequence[int] = (0, 0, 0, 0, 0)
+    ) -> Message | Refused:
+        """Say what `admit` would make of a request, without any effect; a repetition is judged anew."""
+        found = self._admit(request, now_ms, 0, closed, None)
+        if isinstance(found, int):
+            request = msgspec.structs.replace(request, client_ref=None, idempotency_key=None)
+            found = self._admit(request, now_ms, 0, closed, None)
+            assert not isinstance(found, int)
+        return found
+
     def too_many(self, rest: Iterable[SendRequest]) -> list[Refused]:
         """Refuse what is beyond the largest batch."""
         detail = f"{self._batch_max:,} messages may come at a time; give the rest in another call"
@@ -196,8 +209,9 @@ class Admission:
         batch.messages.clear()
 
     def _admit(
-        self, request: SendRequest, now_ms: int, random_bits: int, closed: Sequence[int], batch: Batch
+        self, request: SendRequest, now_ms: int, random_bits: int, closed: Sequence[int], batch: Batch | None
     ) -> Refused | int | Message:
+        """Without a batch it is a dry run, which changes nothing."""
         if (flaw := _flaw(request)) is not None:
             return flaw
         traffic_class = request.traffic_class
@@ -242,7 +256,7 @@ class Admission:
         carriers = self._route(to, request.sender, traffic_class, n)
         if not carriers:
             return _refused(request, _NO_ROUTE)
-        if self.reorder is not None:
+        if self.reorder is not None and batch is not None:
             carriers = self.reorder(carriers, traffic_class, now_ms)
         slot = hash(to) & (_REFERENCES - 1)
         reference = self._references[slot]
@@ -276,8 +290,11 @@ class Admission:
             if len(frames) > policy.max_segments:
                 detail = f"the text needs {len(frames)} segments, {policy.max_segments} are allowed"
                 return Refused(Code.TOO_MANY_SEGMENTS, detail, "text", request.client_ref)
-            self._references[slot] = reference + 1 & 0xFFFF
+            if batch is not None:
+                self._references[slot] = reference + 1 & 0xFFFF
             message = with_segments(message, len(frames))
+        if batch is None:
+            return message
         self.next_n = n + 1
         if key_hash:
             self.keys.put(key_hash, body_hash, n)

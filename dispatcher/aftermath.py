@@ -11,21 +11,21 @@ others went.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
+from dispatcher.carrier.desk import Switch
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.queue import ClassQueue, by_message
 from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
 from dispatcher.carrier.schedule import ATTEMPTS_MAX, Due, Schedule
-from dispatcher.config import Config
+from dispatcher.config import HOUR_MS, Config
+from dispatcher.evacuation import UNBIND_MS, configured, evacuate, reroute, wind_up
 from dispatcher.model import WHOLE, Message, Outcome, Reason, TrafficClass
 from dispatcher.receipts import settle_odd
 from dispatcher.routing.health import PROBES, Health
-from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ TICK_S: Final = 0.25
 """How late a deadline or a retry may be noticed: a quarter of the second that is promised."""
 DUE_MOST: Final = 2_000
 """Scheduled messages taken up in one tick: one read of the journal, some milliseconds of work."""
-MOVE_MOST: Final = 2_000
-"""Segments moved from a carrier that is down to others, in one tick."""
 EXPIRE_MOST: Final = 5_000
 """Segments whose receipt never came, ended in one tick and carrier: 20,000 a second."""
 OUTAGE_MS: Final = 24 * 3_600_000
 """A carrier that is down cannot send its receipts: so much longer they are waited for."""
+RECEIPT_TIMER_MS: Final = 2 * HOUR_MS
+"""Of a carrier whose configuration is gone: as the default of `Carrier.receipt_timer_ms`."""
 PARKED_MS: Final = 24 * 3_600_000
 """A receipt that matches nothing is kept for a day: what comes early comes within a minute."""
 REGROUP_MS: Final = 5_000
@@ -70,11 +70,20 @@ class Aftermath:
         self.health = health
         self._pipeline = pipeline
         self._book = pipeline.book
+        self.receipt_timers_ms: dict[int, int] = {}
+        """Of carriers that are configured, or were since the start."""
         self._config = config
         self._chance = chance
         self._troubles: dict[tuple[int, int], Trouble] = {}
         self._groups: dict[int, Group] = {}
         self._taking_up = False
+
+    def configure(self, config: Config, numbers: Mapping[str, int]) -> None:
+        """Take up a changed configuration; `numbers` are those of its carriers."""
+        self._config = config
+        carriers = [(numbers[name], carrier) for name, carrier in config.carriers.items()]
+        self.health.configure({number: carrier.answer_limit_ms for number, carrier in carriers})
+        self.receipt_timers_ms.update((number, carrier.receipt_timer_ms) for number, carrier in carriers)
 
     # ---- refused, unanswered ----
 
@@ -101,17 +110,26 @@ class Aftermath:
 
     def unanswered(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
         """Law 3, by the policy of each class."""
-        self._doubted(lane, self._book.unanswered(batch, lane.number, now_ms), now_ms)
+        self._doubted(lane, self._book.unanswered(batch, lane.number, now_ms), now_ms, now_ms)
 
-    def _doubted(self, lane: Lane, batch: list[Submission], now_ms: int) -> None:
+    def _doubted(self, lane: Lane, batch: list[Submission], now_ms: int, since_ms: int) -> None:
+        """Decide about what may have been written `since_ms`, or may not."""
         again: list[Submission] = []
         for submission in batch:
             decision = self._judge(lane, submission, Cause.UNANSWERED, 0, now_ms)
             if decision.action is Action.NOW:
                 again.append(submission)
+            elif decision.action is Action.HOLD:
+                self._hold(lane, submission, since_ms)
             else:
                 self._do(lane, submission, decision, now_ms)
         self._pipeline.put_back(lane, again)
+
+    def _hold(self, lane: Lane, submission: Submission, since_ms: int) -> None:
+        """Send it no more: a receipt says what became of it, or the receipt timer that nobody knows."""
+        self._remember(submission)
+        due_ms = since_ms + self.receipt_timers_ms[lane.number]
+        self.schedule.add(due_ms, submission.n, submission.segment, HOLD)
 
     def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]], now_ms: int) -> None:
         """Note which the carrier took after all; what waits to be sent again finds out at its claim."""
@@ -168,9 +186,6 @@ class Aftermath:
             self._later(submission, now_ms + decision.delay_ms, now_ms)
         elif decision.action is Action.OTHER:
             self._elsewhere(lane, submission, now_ms)
-        elif decision.action is Action.HOLD:
-            due_ms = now_ms + self._config.carriers[lane.name].receipt_timer_ms
-            self.schedule.add(due_ms, submission.n, submission.segment, HOLD)
         elif decision.outcome is not None and decision.reason is not None:
             self._book.fail(submission, decision.outcome, decision.reason, now_ms)
         self._pipeline.flush_soon()
@@ -178,9 +193,12 @@ class Aftermath:
     def _later(self, submission: Submission, due_ms: int, now_ms: int) -> None:
         if not self._book.retry(submission, due_ms, now_ms):
             return
+        self._remember(submission)
+        self.schedule.add(due_ms, submission.n, submission.segment, submission.attempts)
+
+    def _remember(self, submission: Submission) -> None:
         if submission.trouble is not None and len(self._troubles) < self._config.limits.schedule_max:
             self._troubles[submission.n, submission.segment] = submission.trouble
-        self.schedule.add(due_ms, submission.n, submission.segment, submission.attempts)
 
     def _elsewhere(self, lane: Lane, submission: Submission, now_ms: int) -> None:
         """Send a message by another carrier; a long one when all of its segments are refused."""
@@ -203,31 +221,10 @@ class Aftermath:
         while others:
             number = self.health.pick(others, now_ms, urgent) or others[0]
             others.remove(number)
-            if self._reroute(segments, number, now_ms):
+            if reroute(self._pipeline, segments, number, now_ms):
                 return
         for submission in segments:
             self._book.fail(submission, Outcome.UNDELIVERED, Reason.REFUSED, now_ms)
-
-    def _reroute(self, segments: list[Submission], number: int, now_ms: int) -> bool:
-        """Give a whole message to a carrier; False: it can't be sent there in as many segments."""
-        first = segments[0]
-        frames = self._pipeline.profiles[number].frames(first.message, now_ms)
-        if len(frames) != first.segments:
-            return False
-        self._book.reroute(first, number, now_ms)
-        moved = []
-        for submission, frame in zip(segments, frames, strict=True):
-            copy = Submission(
-                submission.message, submission.n, submission.segment, submission.segments,
-                submission.traffic_class, submission.deadline_ms, frame, number,
-            )  # fmt: skip
-            copy.attempts, copy.trouble = submission.attempts, submission.trouble
-            copy.since_ms = submission.since_ms
-            moved.append(copy)
-        lane = self._pipeline.lanes[number]
-        lane.queues[first.traffic_class].waiting.extend(moved)
-        lane.look()
-        return True
 
     # ---- time ----
 
@@ -237,10 +234,14 @@ class Aftermath:
             self.schedule.add(message.send_after_ms, message.n)
 
     def tick(self) -> None:
-        """Look after all that no event announces. Call it every TICK_S."""
+        """Look after all that no event announces. Call it every TICK_S, and when a switch was turned."""
         now_ms = self._pipeline.now_ms()
         for lane in self._pipeline.lanes.values():
             self._look_after(lane, now_ms)
+        for lane in list(self._pipeline.leaving.values()):
+            self._keep_time(lane, now_ms)
+            wind_up(self._pipeline, lane, now_ms)
+        self._expire_of_the_past(now_ms)
         self._pipeline.admission.reorder = self._reorder if now_ms < self.health.fit_from_ms else None
         self._book.orphan(now_ms - PARKED_MS, now_ms, EXPIRE_MOST)
         for n, group in list(self._groups.items()):
@@ -258,8 +259,10 @@ class Aftermath:
         self._troubles[due.n, due.segment] = Trouble(carrier)
         self.schedule.add(due_ms, due.n, due.segment, due.attempts)
 
-    def doubt(self, message: Message | None, due: Due, carrier: int, now_ms: int, is_noted: bool) -> None:
-        """After a restart: judge what may have been written as what was not answered, which may be noted."""
+    def doubt(
+        self, message: Message | None, due: Due, carrier: int, now_ms: int, is_noted: bool, since_ms: int
+    ) -> None:
+        """After a restart: judge what may have been written, since a time, as what was not answered."""
         lane = self._pipeline.lanes.get(carrier)
         if message is None or lane is None:
             reason = Reason.OUR_BUG if message is None else Reason.NO_CARRIER
@@ -271,57 +274,52 @@ class Aftermath:
             submission.attempts = due.attempts
         if not mine:  # the carrier's profile has changed: it would be another segment
             self._end(message, Outcome.UNKNOWN, Reason.UNANSWERED, carrier, now_ms)
-        elif is_noted:
-            self._doubted(lane, mine, now_ms)
         else:
-            self.unanswered(lane, mine, now_ms)
+            still = mine if is_noted else self._book.unanswered(mine, carrier, now_ms)
+            self._doubted(lane, still, now_ms, since_ms)
 
     def _look_after(self, lane: Lane, now_ms: int) -> None:
         health = self.health[lane.number]
-        health.bound(lane.is_bound, now_ms)
-        health.waiting(lane.oldest_ms)
-        lane.sweep(now_ms)
-        timer_ms = self._config.carriers[lane.name].receipt_timer_ms
-        for queue in lane.queues:
-            if queue.is_behind:
-                self._pipeline.backlog.expire(queue, now_ms)
+        if health.held is not bool(lane.switch):
+            health.hold(bool(lane.switch))
+        self._keep_time(lane, now_ms)
         fit = health.fit(True, now_ms)
-        patience_ms = 0 if fit else OUTAGE_MS
-        self._book.expire(lane.number, now_ms - timer_ms - patience_ms, now_ms, EXPIRE_MOST)
         is_full = self._book.outstanding >= self._config.limits.outstanding_max
-        lane.pause(self._pipeline.is_closing or is_full or (health.broken and not fit))
+        is_broken = health.broken and not fit
+        lane.pause(self._pipeline.is_closing or is_full or health.held or is_broken)
         lane.probes = PROBES if health.broken else 0
         if not fit:
             lane.give_back()
-            self._evacuate(lane, lane.queues, now_ms)
+            evacuate(self._pipeline, lane, lane.queues, now_ms)
         elif health.slow:
-            self._evacuate(lane, lane.queues[: TrafficClass.TRANSACTIONAL + 1], now_ms)
+            evacuate(self._pipeline, lane, lane.queues[: TrafficClass.TRANSACTIONAL + 1], now_ms)
+        if lane.switch is Switch.DRAINING:
+            if lane.pool.stage == "open" and not lane.unsettled:
+                self._pipeline.spawn(lane.pool.close(UNBIND_MS))
+        elif lane.pool.stage == "closed" and not self._pipeline.is_closing:
+            lane.pool.begin()
+
+    def _keep_time(self, lane: Lane, now_ms: int) -> None:
+        """Deadlines of what waits, receipts that never came; and what health must know of the lane."""
+        self.health[lane.number].bound(lane.is_bound, now_ms)
+        self.health[lane.number].waiting(lane.oldest_ms)
+        lane.sweep(now_ms)
+        for queue in lane.queues:
+            if queue.is_behind:
+                self._pipeline.backlog.expire(queue, now_ms)
+        patience_ms = 0 if lane.is_bound else OUTAGE_MS
+        before_ms = now_ms - self.receipt_timers_ms[lane.number] - patience_ms
+        self._book.expire(lane.number, before_ms, now_ms, EXPIRE_MOST)
+
+    def _expire_of_the_past(self, now_ms: int) -> None:
+        """Nobody is bound to carriers that are configured no more: what awaits their receipts ends, too."""
+        ours = self._pipeline.lanes.keys() | self._pipeline.leaving.keys()
+        for number in self._pipeline.journal.carrier_names.keys() - ours:
+            timer_ms = self.receipt_timers_ms.get(number, RECEIPT_TIMER_MS)
+            self._book.expire(number, now_ms - timer_ms, now_ms, EXPIRE_MOST)
 
     def _reorder(self, carriers: Sequence[int], traffic_class: int, now_ms: int) -> tuple[int, ...]:
         return self.health.order(carriers, now_ms, traffic_class <= TrafficClass.TRANSACTIONAL)
-
-    def _evacuate(self, lane: Lane, queues: Sequence[ClassQueue], now_ms: int) -> None:
-        """Bring what waits for a carrier that is down, paused or slow to others, whole messages in order."""
-        for queue in queues:
-            batch: list[Submission] = []
-            kept: list[Submission] = []
-            queue.take_into(batch, MOVE_MOST, now_ms)
-            for segments in by_message(batch):
-                number = self._other(lane, segments[0], now_ms)
-                if (
-                    number is None
-                    or len(segments) < segments[0].segments
-                    or not self._reroute(segments, number, now_ms)
-                ):
-                    kept += segments
-            queue.waiting.push_front(kept)
-
-    def _other(self, lane: Lane, submission: Submission, now_ms: int) -> int | None:
-        message: Message = submission.message
-        others = [each for each in message.carriers if each != lane.number and each in self._pipeline.lanes]
-        if self.health[lane.number].slow and lane.is_bound:
-            others = [each for each in others if not self.health[each].slow]
-        return self.health.pick(others, now_ms, submission.traffic_class <= TrafficClass.TRANSACTIONAL)
 
     async def _take_up(self, due: list[Due]) -> None:
         """Read what has fallen due from the journal, and put it where it belongs."""
@@ -342,18 +340,24 @@ class Aftermath:
         trouble = self._troubles.pop((due.n, due.segment), None)
         if self._book.is_finished(message.n):
             return
-        if trouble is not None and (trouble.carrier in self._pipeline.lanes) and message.segments > 1:
-            number = trouble.carrier
+        if due.attempts == HOLD:
+            carrier = trouble.carrier if trouble else message.carriers[0]
+            held = Submission(message, message.n, due.segment, message.segments, message.traffic_class,
+                              message.deadline_ms, b"", carrier)  # fmt: skip
+            self._book.fail(held, Outcome.UNKNOWN, Reason.UNANSWERED, now_ms)
+            return
+        lane = self._pipeline.lane(trouble.carrier) if trouble is not None else None
+        if lane is not None and message.segments > 1:
+            number = lane.number
         else:
             urgent = message.traffic_class <= TrafficClass.TRANSACTIONAL
             tried = trouble.carrier if trouble is not None else 0  # there again, if that is fit
-            configured = [each for each in message.carriers if each in self._pipeline.lanes]
-            configured.sort(key=lambda each: each != tried)
-            configured = configured or list(self._pipeline.admission.route_of(message))
-            if not configured:
+            possible = configured(self._pipeline, message)
+            possible.sort(key=lambda each: each != tried)
+            if not possible:
                 self._end(message, Outcome.REJECTED, Reason.NO_CARRIER, 0, now_ms)
                 return
-            number = self.health.pick(configured, now_ms, urgent) or configured[0]
+            number = self.health.pick(possible, now_ms, urgent) or possible[0]
         submissions = self._pipeline.submissions(number, message, now_ms)
         if due.segment == WHOLE:
             if submissions and due.attempts == 0:
@@ -362,14 +366,12 @@ class Aftermath:
             submissions = [each for each in submissions if each.segment == due.segment]
         if not submissions:
             self._end(message, Outcome.REJECTED, Reason.REFUSED, number, now_ms)
-        elif due.attempts == HOLD:
-            self._book.fail(submissions[0], Outcome.UNKNOWN, Reason.UNANSWERED, now_ms)
         else:
             for submission in submissions:
                 submission.attempts, submission.trouble = due.attempts, trouble
-            lane = self._pipeline.lanes[number]
-            lane.queues[message.traffic_class].waiting.extend(submissions)
-            lane.look()
+            its = lane if lane is not None and lane.number == number else self._pipeline.lanes[number]
+            its.queues[message.traffic_class].waiting.extend(submissions)
+            its.look()
 
     def _end(self, message: Message, outcome: Outcome, reason: Reason, carrier: int, now_ms: int) -> None:
         self._book.finish(message.n, outcome, reason, carrier, now_ms, message.traffic_class)
@@ -385,10 +387,3 @@ class Aftermath:
         for word in found.unmapped:
             log.warning("a receipt in unknown words", extra={"carrier": lane.name, "stat": word})
         return found.messages
-
-    def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
-        """Tell the operator."""
-        if detail is None:
-            log.info("over: %s", kind.value, extra={"carrier": lane.name, "alarm": kind.value})
-        else:
-            log.error("alarm: %s: %s", kind.value, detail, extra={"carrier": lane.name, "alarm": kind.value})

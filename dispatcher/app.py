@@ -11,63 +11,40 @@ Only this file knows all rooms.
 
 import asyncio
 import logging
-import os
-import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from dispatcher import receipts, recovery
-from dispatcher._ext.book import Book
-from dispatcher._ext.events import EventBuffer, read_events
-from dispatcher.accounts import account_of
-from dispatcher.admission import Admission, number_of
-from dispatcher.aftermath import TICK_S, Aftermath
+from dispatcher import dry_run, recovery, reload, switches
+from dispatcher._ext.events import read_events
+from dispatcher.admission import number_of
+from dispatcher.api import Checked, Cursor
 from dispatcher.cancelling import cancel
+from dispatcher.carrier.desk import Switch
 from dispatcher.carrier.lane import Lane
-from dispatcher.carrier.profile import load
-from dispatcher.carrier.queue import ClassQueue
-from dispatcher.config import DAY_MS, Config
-from dispatcher.errors import ConfigError, OverloadedError
+from dispatcher.config import Config
+from dispatcher.errors import ConfigError
 from dispatcher.feed import Feed
-from dispatcher.model import Accepted, Event, Refused, SendRequest, TrafficClass
+from dispatcher.model import Accepted, Event, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
-from dispatcher.routing.health import Health
-from dispatcher.routing.numbers import normaliser
-from dispatcher.routing.plan import Complaint, NumberingPlan
-from dispatcher.routing.plan import parse as plan_lines
-from dispatcher.routing.ported import PortedNumbers, parse_ported
-from dispatcher.routing.rules import Router
+from dispatcher.prepare import Prepared, prepare
 from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection, Status
-from dispatcher.store.retention import forget_texts, trim
+from dispatcher.upkeep import Upkeep
 
 log = logging.getLogger("dispatcher.app")
 
-SNAPSHOT_S: Final = 60.0
-"""Between snapshots: a restart replays the events of about a minute."""
-PARKED_MAX: Final = 200_000
-"""Receipts without a message that are kept: a carrier's backlog of a bad night."""
-SETTLED_MAX: Final = 1_000_000
-"""Ids remembered after their end, some 60 octets each: duplicates of receipts come within minutes."""
 SLICE: Final = 1_000
 """Requests admitted in one turn of the loop: a millisecond or two."""
-PROJECT_ROWS: Final = 16
-"""Of the journal, folded into the projection at a time: some milliseconds."""
-RETAIN_S: Final = 600.0
-"""Between two looks for what is kept no longer: days are not counted by the second."""
 HISTORY_OCTETS: Final = 1 << 20
 """Of events in one read."""
 
 _T = TypeVar("_T")
-Cursor = tuple[int, int]
-"""A place in the history: the row, and how many of its events were seen."""
 
 
 class Dispatcher:
@@ -94,6 +71,9 @@ class Dispatcher:
         self._is_open = False
         self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._prepared: Prepared
+        self._upkeep: Upkeep
+        self._reloading = asyncio.Lock()
         self._corrupt: list[tuple[int, int, int, int]] = []
 
     def __repr__(self) -> str:
@@ -118,7 +98,7 @@ class Dispatcher:
 
     def _check_open(self) -> None:
         if not self._is_open:
-            raise RuntimeError("the dispatcher is not open: use it within `async with`, or after `open()`")
+            raise RuntimeError("the dispatcher is not open: use `async with`, or call `open()` first")
 
     # ---- what a program does ----
 
@@ -150,6 +130,11 @@ class Dispatcher:
         """
         self._check_open()
         return await cancel(self.pipeline, UUID(message_id).bytes)
+
+    async def check(self, requests: Sequence[SendRequest]) -> list[Checked | Refused]:
+        """Say what would become of each, in order, and accept none: alphabet, segments, route, price."""
+        self._check_open()
+        return await dry_run.check(self.pipeline, self.config, requests)
 
     async def events(self, after: Cursor = (0, 0)) -> AsyncIterator[tuple[Cursor, Event]]:
         """Yield every event after a cursor, with its own, in order; then new ones, until it is closed."""
@@ -199,11 +184,57 @@ class Dispatcher:
             raise ValueError("give a client_ref, or to: the digits of a number")
         return await self._ask(self.projection.by_number, to, most, before_n, source)
 
+    # ---- what an operator does ----
+
+    async def reload(self, config: Config, folder: Path | None = None) -> list[str]:
+        """Take up a changed configuration, all of it or nothing; return what has changed, in words.
+
+        Binds are renewed only where their account has changed, one at a time. A carrier that is gone gets no
+        more messages, what waits for it goes elsewhere, and it unbinds once its receipts are in. ConfigError:
+        the new one cannot work, or wants another store; the old one stays in force.
+        """
+        self._check_open()
+        async with self._reloading:
+            folder = self._folder if folder is None else folder
+            if Path(config.store) != Path(self.config.store):
+                raise ConfigError("store: it cannot move while the dispatcher runs; restart for that")
+            new = await prepare(config, folder, self.journal.carriers)
+            self._check_open()  # it may have been closed meanwhile
+            old, self._prepared = self._prepared, new
+            reload.take_up(self.pipeline, old.config, new)
+            self.config, self._folder = config, folder
+            for lane in list(self.pipeline.leaving.values()):
+                await switches.turn_lane(self.pipeline, lane, Switch.ON)
+            return reload.changes(old, new)
+
+    async def pause(self, carrier: str) -> None:
+        """Send nothing more to a carrier until `resume`; what has another carrier goes there. Binds stay.
+
+        It holds over a restart. ConfigError: no carrier has that name.
+        """
+        self._check_open()
+        await switches.turn(self.pipeline, carrier, Switch.PAUSED)
+
+    async def drain(self, carrier: str) -> None:
+        """The same, and it unbinds once everything is answered."""
+        self._check_open()
+        await switches.turn(self.pipeline, carrier, Switch.DRAINING)
+
+    async def resume(self, carrier: str) -> None:
+        """End a pause or a drain that an operator began. A circuit that is open stays so."""
+        self._check_open()
+        await switches.turn(self.pipeline, carrier, Switch.ON)
+
+    def switches(self) -> dict[str, str]:
+        """Return of each carrier what the operator wants: on, paused, draining, drained; or leaving."""
+        self._check_open()
+        return switches.states(self.pipeline)
+
+    def _lanes(self) -> list[Lane]:
+        return [*self.pipeline.lanes.values(), *self.pipeline.leaving.values()]
+
     async def _recall(self, key_hashes: list[int]) -> dict[int, tuple[int, int]]:
         return await self._ask(self.projection.by_key_hash, key_hashes)
-
-    async def _finished(self, numbers: list[int]) -> set[int]:
-        return await self._ask(self.projection.finished, numbers)
 
     async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._projector, call, *arguments)
@@ -227,19 +258,20 @@ class Dispatcher:
         """
         if self._is_open:
             raise RuntimeError("the dispatcher is open already")
-        loop = asyncio.get_running_loop()
-        store = Path(self.config.store)
-        open_journal = partial(Journal.open, store, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
-        self.journal = await loop.run_in_executor(None, open_journal)
+        loop, folder = asyncio.get_running_loop(), Path(self.config.store)
+        self.journal = await loop.run_in_executor(
+            None, partial(Journal.open, folder, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
+        )
         self._projector = ThreadPoolExecutor(1, "projection")
         try:
-            self._build(loop)
+            self._build(await prepare(self.config, self._folder, self.journal.carriers))
             await loop.run_in_executor(None, recovery.restore, self.journal, self.pipeline)
-            self.projection = await self._ask(Projection, Path(self.config.store), self._on_corrupt)
+            self.projection = await self._ask(Projection, folder, self._on_corrupt)
             self.journal.start(loop, on_failure=self._on_failure)
             await recovery.take_up(self.pipeline)
             for lane in self.pipeline.lanes.values():
-                await lane.pool.start()
+                if lane.switch is not Switch.DRAINING:
+                    lane.pool.begin()
                 lane.look()
         except BaseException:
             if hasattr(self, "pipeline"):
@@ -249,8 +281,8 @@ class Dispatcher:
             raise
         if self.journal.state == "full":
             log.error("the disk of the store has no room for its reserve: no message is accepted")
-        work = (self._tick(), self._snapshots(), self._project(), self._retain())
-        self._tasks = [loop.create_task(each) for each in work]
+        self._upkeep = Upkeep(self.journal, self.pipeline, self.projection, self._ask, self._now_ms)
+        self._tasks = [loop.create_task(each) for each in self._upkeep.work(lambda: self.config.retention)]
         self._is_open = True
 
     async def close(self, limit_ms: int = 10_000) -> None:
@@ -263,122 +295,24 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(lane.close(limit_ms) for lane in self.pipeline.lanes.values()))
+        await asyncio.gather(*(lane.close(limit_ms) for lane in self._lanes()))
         if self.failure is None:
             await self.pipeline.settle()
-            for lane in self.pipeline.lanes.values():
+            for lane in self._lanes():
                 lane.give_back()  # its claim was under way
             await self.pipeline.settle()
-            await self._snapshot()
+            await self._upkeep.snapshot()
         self._is_open = False
         await self._ask(self.projection.close)
         self._projector.shutdown()
         await self.journal.close()
 
-    def _build(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _build(self, prepared: Prepared) -> None:
         """Put the rooms together."""
-        config, journal = self.config, self.journal
-        numbers = {name: journal.carrier(name) for name in config.carriers}
-        profiles = {
-            numbers[name]: load(carrier, f"carriers.{name}", config.limits.senders_max)
-            for name, carrier in config.carriers.items()
-        }
-        self.feed = Feed(journal, {number: name for name, number in numbers.items()})
-        events = EventBuffer()
-        book = Book(events, seed=os.urandom(16), parked_max=PARKED_MAX, settled_max=SETTLED_MAX)
-        for number, profile in profiles.items():
-            receipts.teach(book, number, profile.dialect, receipts=profile.asks_receipts)
-        health = Health({numbers[name]: carrier.answer_limit_ms for name, carrier in config.carriers.items()})
-        router = Router(config.routes, numbers, *self._plan())
-        admission = Admission(config, normaliser(config.default_country), router.route, profiles, os.urandom)
-        self.pipeline = pipeline = Pipeline(
-            config,
-            admission,
-            journal,
-            book,
-            events,
-            journal.stream("later"),
-            journal.stream("received"),
-            self._on_failure,
-            self._now_ms,
-        )
-        pipeline.profiles = profiles
-        pipeline.recall = self._recall
-        pipeline.aftermath = Aftermath(pipeline, config, health, random.random)
-        reserved = tuple(config.classes[traffic_class].reserved_window for traffic_class in TrafficClass)
-        for name, carrier in config.carriers.items():
-            queues = tuple(
-                ClassQueue(each, journal.stream(f"{name}/{each.name.lower()}"), config.limits.lane_max)
-                for each in TrafficClass
-            )
-            account = account_of(name, carrier, self._folder)
-            pipeline.lanes[numbers[name]] = Lane(
-                numbers[name], name, account, carrier.tps, queues, reserved, pipeline, self._now_ms
-            )
-
-    def _plan(self) -> tuple[NumberingPlan | None, PortedNumbers | None]:
-        plan = ported = None
-        if (name := self.config.numbering_plan) is not None:
-            plan = NumberingPlan(self._read("numbering_plan", name, plan_lines))
-        if (name := self.config.ported_numbers) is not None:
-            ported = self._read("ported_numbers", name, parse_ported)
-        return plan, ported
-
-    def _read(self, key: str, name: str, parse: Callable[[Iterable[str]], tuple[_T, list[Complaint]]]) -> _T:
-        path = self._folder / name
-        try:
-            with path.open(encoding="utf-8") as lines:
-                found, complaints = parse(lines)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{key}: {error}") from None
-        if complaints:
-            raise ConfigError(f"{key}: {path}: {complaints[0]} (and {len(complaints) - 1} more)")
-        return found
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self.pipeline.aftermath.tick()
-
-    async def _snapshots(self) -> None:
-        while True:
-            await asyncio.sleep(SNAPSHOT_S)
-            await self._snapshot()
-
-    async def _project(self) -> None:
-        """Fold what is new in the journal into the projection, in slices, at most a third of the time."""
-        loop = asyncio.get_running_loop()
-        while True:
-            started_s = loop.time()
-            rows = await self._ask(self.projection.catch_up, PROJECT_ROWS)
-            await asyncio.sleep(max(2 * (loop.time() - started_s), 0.0 if rows else TICK_S))
-
-    async def _retain(self) -> None:
-        """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""
-        kept = self.config.retention
-        while True:
-            await asyncio.sleep(RETAIN_S)
-            now_ms = self._now_ms()
-            with suppress(OverloadedError):  # a full disk: deleting needs some room, too
-                await forget_texts(self.journal, self._finished, now_ms - kept.texts_days * DAY_MS)
-                before_ms = now_ms - kept.events_days * DAY_MS
-                await trim(self.journal, self._finished, before_ms, self.projection.seq)
-                while await self._ask(self.projection.trim, now_ms - kept.records_days * DAY_MS):
-                    pass
-
-    async def _snapshot(self) -> None:
-        """Keep the book as it is, so that a restart need not read everything.
-
-        It changes while it is written: what happens from here on is replayed on top of it, and stands in the
-        journal before its last piece does.
-        """
-        pipeline = self.pipeline
-        pipeline.flush()
-        marks = {str(queue.stream): queue.mark for lane in pipeline.lanes.values() for queue in lane.queues}
-        with suppress(OverloadedError):  # a full disk: the one before it still counts
-            await self.journal.save_snapshot(
-                recovery.framed(pipeline.book.dump()), self.journal.last_seq, marks
-            )
+        self.feed = Feed(self.journal, self.journal.carrier_names)
+        self.pipeline = reload.assemble(prepared, self.journal, self._on_failure, self._now_ms)
+        self.pipeline.recall = self._recall
+        self._prepared = prepared
 
     def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:
         """Told in a reader's thread of a damaged row: its neighbours go on."""
@@ -390,7 +324,7 @@ class Dispatcher:
         if self.failure is None:
             self.failure = error
             self.pipeline.is_closing = True
-            for lane in self.pipeline.lanes.values():
+            for lane in self._lanes():
                 lane.pause(True)
             self._failed.set()
 

@@ -23,7 +23,7 @@ def _take_out(pipeline: Pipeline, message: Message) -> bool:
         return False
     if not book.touched(n) and pipeline.aftermath.schedule.remove(n):
         return True
-    for lane in pipeline.lanes.values():
+    for lane in (*pipeline.lanes.values(), *pipeline.leaving.values()):
         queue = lane.queues[message.traffic_class]
         waiting = queue.waiting.find(n)
         if len(waiting) == message.segments and not any(each.attempts for each in waiting):
@@ -31,9 +31,10 @@ def _take_out(pipeline: Pipeline, message: Message) -> bool:
                 submission.cancelled = True
             lane.look()
             return True
-    if message.send_after_ms or book.touched(n) or message.carriers[0] not in pipeline.lanes:
+    its_lane = pipeline.lane(message.carriers[0])
+    if message.send_after_ms or book.touched(n) or its_lane is None:
         return False
-    queue = pipeline.lanes[message.carriers[0]].queues[message.traffic_class]
+    queue = its_lane.queues[message.traffic_class]
     if not queue.loaded_n < n <= queue.tail_n:
         return False
     queue.skip.add(n)

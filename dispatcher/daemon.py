@@ -22,7 +22,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -237,7 +237,7 @@ class Daemon:
         return changed
 
     async def _take_up(self, config: Config) -> list[str]:
-        changed: list[str] = await self.dispatcher.reload(config)  # type: ignore[attr-defined]
+        changed: list[str] = await self.dispatcher.reload(config)
         for part in self._parts:
             await part.reload(config)
         await asyncio.to_thread(self.logs.change, config.log)
@@ -245,8 +245,8 @@ class Daemon:
 
     async def _take_back(self, config: Config) -> None:
         """Go back to what was in force: it was fine a moment ago."""
-        engine = self.dispatcher.reload  # type: ignore[attr-defined]
-        for undo in (engine, *(part.reload for part in self._parts)):
+        undoes: list[Callable[[Config], Awaitable[object]]] = [self.dispatcher.reload]
+        for undo in (*undoes, *(part.reload for part in self._parts)):
             with suppress(ConfigError, OSError):  # files of secrets may have changed, too
                 await undo(config)
 
@@ -269,7 +269,7 @@ class Daemon:
         end_s = loop.time() + limit_ms / 1000
         pipeline = self.dispatcher.pipeline
         pipeline.is_closing = True  # from now on whoever comes to the open doors is told 503
-        lanes = pipeline.lanes.values()
+        lanes = [*pipeline.lanes.values(), *pipeline.leaving.values()]
         for lane in lanes:
             lane.pause(True)
         half_s = end_s - limit_ms / 2000  # the other half is for unbinding and for the doors

@@ -126,7 +126,7 @@ class Event(NamedTuple):
 class Callback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An address that wants to hear of one message: `url`, and `mask`, bits as of Kannel's dlr-mask.
 
-    1 delivered, 2 not delivered, 4 queued at the carrier (it took it), 8 the same, 16 refused.
+    1 delivered, 2 not delivered, 4 kept by the SMSC for later, 8 taken by the SMSC, 16 refused (dlr_url.py).
     """
 
     url: str

@@ -1,28 +1,34 @@
 """What runs beside the dispatcher in a daemon: the protocol of a part, and the list of parts in their order.
 
 To add one: give it `start`, `stop` and `reload`, or wrap it into `Fixed` where nothing of it can change while
-it runs, and name it in `parts_of`.
+it runs, and name it in `parts_of`. Imports stand at the top: aiohttp takes 120 ms, which on the loop would be
+a stall; who imports this file means to serve.
 """
-
-from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from dispatcher import __version__
-from dispatcher.app import Dispatcher
+from dispatcher.accounts import secret_of_env, secret_of_file
+from dispatcher.app import Dispatcher, wall_ms
 from dispatcher.config import Config
 from dispatcher.errors import ConfigError
-from dispatcher.faces import ServerTls
+from dispatcher.faces import KannelUser, ServerTls
+from dispatcher.ingest.admin import AdminServer
+from dispatcher.ingest.kannel import Kannel
+from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.more import documentation, sendsms
+from dispatcher.ingest.server import HttpServer
+from dispatcher.ingest.service import Route
 from dispatcher.logs import Logs
+from dispatcher.model import Message
+from dispatcher.outcomes.service import Counters, Outcomes
 from dispatcher.stalls import StallWatch
-
-if TYPE_CHECKING:
-    from dispatcher.outcomes.service import Counters, Outcomes
-    from dispatcher.store.deliveries import Deliveries
+from dispatcher.store.deliveries import Deliveries
+from dispatcher.survey import Survey, receivers
 
 
 class Part(Protocol):
@@ -63,19 +69,53 @@ class Owner(Protocol):
 def parts_of(owner: Owner) -> Sequence[Part]:
     """Return the parts in the order of their start; they stop in reverse.
 
-    Called once the dispatcher is open. Imports stand here: aiohttp takes longer than all the rest.
+    Called once the dispatcher is open.
     """
-    from dispatcher.ingest.admin import AdminServer
-    from dispatcher.survey import Survey, receivers
-
     config = owner.config
     context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
     telling = Telling(owner)
     survey.more.append(lambda: receivers(telling.counters()))
-    admin = AdminServer(config.admin, survey, version=__version__, context=context)
-    return [telling, Fixed(admin, config, "admin")]
+    admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, context=context)
+    keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
+    http = HttpServer(
+        owner.dispatcher,
+        config.http,
+        keys,
+        folder=owner.folder,
+        more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
+        context=server_context("http.tls", config.http.tls, owner.folder),
+    )
+    return [telling, Fixed(admin, config, "admin"), Fixed(http, config, "http")]
+
+
+def more_routes(dispatcher: Dispatcher, users: Mapping[str, KannelUser], folder: Path) -> tuple[Route, ...]:
+    """Return the pages beside /v1: the API's document, and Kannel's sendsms where it has users.
+
+    ConfigError: a password cannot be read.
+    """
+    routes = documentation(__version__, with_kannel=bool(users))
+    if not users:
+        return routes
+    lanes = dispatcher.pipeline.lanes
+
+    def has_bind(message: Message) -> bool:
+        return any(lanes[number].is_bound for number in message.carriers if number in lanes)
+
+    passwords = {name: _password(f"http.kannel.{name}", user, folder) for name, user in users.items()}
+    return (*routes, *sendsms(Kannel(users, passwords, has_bind, wall_ms)))
+
+
+def _password(at: str, user: KannelUser, folder: Path) -> str:
+    if user.password_env is not None:
+        return secret_of_env(f"{at}.password_env", user.password_env)
+    return secret_of_file(f"{at}.password_file", user.password_file or "", folder)
+
+
+def default_keys(config: Config) -> Path:
+    """Return the file of API keys of a configuration that names none."""
+    return Path(config.store) / "keys.json"
 
 
 class Telling:
@@ -91,9 +131,6 @@ class Telling:
 
     async def start(self) -> None:
         """Begin to tell. ConfigError: a secret cannot be read. StoreError: what is kept cannot be."""
-        from dispatcher.outcomes.service import Outcomes
-        from dispatcher.store.deliveries import Deliveries
-
         owner = self._owner
         self._deliveries = await Deliveries.open(Path(owner.config.store))
         self._outcomes = Outcomes(owner.dispatcher.feed, self._deliveries, owner.folder)

@@ -15,6 +15,7 @@ it when the commit that holds its events has returned. What waits for time is th
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -38,6 +39,8 @@ from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.records import EVENTS_STREAM, pack_messages
+
+log = logging.getLogger("dispatcher.pipeline")
 
 RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
@@ -89,22 +92,34 @@ class Pipeline:
         self.book = book
         self.events = events
         self.lanes: dict[int, Lane] = {}
+        self.leaving: dict[int, Lane] = {}
+        """Lanes of carriers that are configured no more, until all is settled: see evacuation.py."""
         self.profiles: dict[int, Profile] = {}
         self.aftermath: Aftermath
         self.recall: Recall
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
+        self.framed_from_ms = 0
+        """Frames that are older were made by other profiles."""
         self.counters = Counters()
         self.later_stream = later_stream
         self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()
         self._received_stream = received_stream
-        self._policies = config.classes
-        self._limits = config.limits
+        self.configure(config)
         self._waiters: list[Waiter] = []
         self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def configure(self, config: Config) -> None:
+        """Take up a changed configuration."""
+        self._policies = config.classes
+        self._limits = config.limits
+
+    def lane(self, number: int) -> Lane | None:
+        """Return the lane of a carrier, also of one that is leaving."""
+        return self.lanes.get(number) or self.leaving.get(number)
 
     # ---- accept ----
 
@@ -117,7 +132,7 @@ class Pipeline:
         if self.admission.may_know_less and (unknown := self.admission.unknown_keys(requests)):
             self.admission.recall(await self.recall(unknown))
         now_ms = self.now_ms()
-        batch = self.admission.admit(requests, now_ms, self._closed())
+        batch = self.admission.admit(requests, now_ms, self.closed())
         if batch.messages:
             try:
                 await self._write(batch, now_ms)
@@ -129,7 +144,7 @@ class Pipeline:
             self.counters.judged(batch.verdicts)
         return batch.verdicts  # type: ignore[return-value]  # none is None any more
 
-    def _closed(self) -> list[int]:
+    def closed(self) -> list[int]:
         """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
         if self.is_closing:
             return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)
@@ -322,8 +337,9 @@ class Pipeline:
             kept(error)
 
     def alarm(self, lane: Lane, kind: Alarm, detail: str | None) -> None:
-        """Let the aftermath know: it may move messages elsewhere."""
-        self.aftermath.alarm(lane, kind, detail)
+        """Tell the operator; no detail: it is over."""
+        level, text = (logging.INFO, "over: %s%s") if detail is None else (logging.ERROR, "alarm: %s: %s")
+        log.log(level, text, kind.value, detail or "", extra={"carrier": lane.name, "alarm": kind.value})
 
     def load(self, lane: Lane, queue: ClassQueue) -> None:
         """Read on in the stream of a queue."""
@@ -349,8 +365,11 @@ class Pipeline:
         """Bring validity periods up to date that were written too long ago: what remains is less by now."""
         for submission in batch:
             message: Message = submission.message
-            if now_ms - (submission.framed_ms or message.accepted_ms) > RENEW_AFTER_MS:
-                submission.frame = self.profiles[lane.number].frames(message, now_ms)[submission.segment]
+            framed_ms = submission.framed_ms or message.accepted_ms
+            if now_ms - framed_ms > RENEW_AFTER_MS or framed_ms < self.framed_from_ms:
+                frames = self.profiles[lane.number].frames(message, now_ms)
+                if len(frames) == submission.segments:  # else by the profile that it was accepted by
+                    submission.frame = frames[submission.segment]
                 submission.framed_ms = now_ms
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dispatcher.admission import KEYS_REMEMBERED
+from dispatcher.carrier.desk import Switch
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.carrier.schedule import Due
 from dispatcher.errors import StoreError
@@ -51,6 +52,8 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
             for row in rows:
                 pipeline.aftermath.wait([each for each in _messages(row) if not book.touched(each.n)])
             after_n = rows[-1].last
+        for lane in pipeline.lanes.values():
+            lane.switch = Switch(reader.mark(switch_key(lane.number)))
         queues = [queue for lane in pipeline.lanes.values() for queue in lane.queues]
         for queue in queues:
             queue.loaded_n = snapshot.marks.get(str(queue.stream), 0) if snapshot is not None else 0
@@ -62,6 +65,11 @@ def restore(journal: Journal, pipeline: Pipeline) -> None:
             _find_tail(queue, reader, waiting)
     finally:
         reader.close()
+
+
+def switch_key(carrier: int) -> str:
+    """Return under which name the journal notes what the operator wants of a carrier."""
+    return f"switch {carrier}"
 
 
 def _messages(row: StoredRow) -> list[Message]:
@@ -143,12 +151,12 @@ async def take_up(pipeline: Pipeline) -> None:
     doubtful = []
     for n, segment, state, attempts, due_ms, carrier, _ in pipeline.book.unsettled():
         if state in _DOUBTFUL:
-            doubtful.append((n, segment, attempts, carrier, state == EventKind.UNANSWERED))
+            doubtful.append((n, segment, attempts, carrier, state == EventKind.UNANSWERED, due_ms or now_ms))
         else:
             aftermath.resume(Due(n, segment, attempts), carrier, max(due_ms, now_ms))
     for start in range(0, len(doubtful), FIND_MOST):
         some = doubtful[start : start + FIND_MOST]
         found = await pipeline.journal.find([each[0] for each in some])
-        for n, segment, attempts, carrier, is_noted in some:
-            aftermath.doubt(found.get(n), Due(n, segment, attempts), carrier, now_ms, is_noted)
+        for n, segment, attempts, carrier, is_noted, since_ms in some:
+            aftermath.doubt(found.get(n), Due(n, segment, attempts), carrier, now_ms, is_noted, since_ms)
     pipeline.flush_soon()

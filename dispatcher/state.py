@@ -92,6 +92,8 @@ class CarrierState(Struct, frozen=True, gc=False):
     """Counters of the connections: octets_in, octets_out, late, unknown, malformed ..."""
     closed_by: dict[str, int]
     """Connections that ended, and attempts that came to nothing, by reason."""
+    switch: str = "on"
+    """What an operator wants of it: on, paused, draining, drained; leaving: it is configured no more."""
 
     @property
     def in_use(self) -> int:

@@ -26,6 +26,7 @@ from dispatcher.state import (
     StoreState,
     Times,
 )
+from dispatcher.switches import states as switches_of
 
 COMMIT_S_MAX: Final = 10.0
 """A commit that takes longer than this: the disk hangs, and nobody is told yes meanwhile."""
@@ -147,7 +148,7 @@ class Survey:
             repeated=pipeline.counters.repeated,
             carriers=[
                 self._carrier(lane, refusals.get(number, {}), now_ms)
-                for number, lane in pipeline.lanes.items()
+                for number, lane in (pipeline.lanes | pipeline.leaving).items()
             ],
             classes={name: self._class(number) for number, name in enumerate([*CLASSES, "unknown"])},
             store=self._store(now_ms),
@@ -178,6 +179,7 @@ class Survey:
             name=lane.name,
             is_paused=lane.is_paused,
             is_bound=lane.is_bound,
+            switch=switches_of(self._dispatcher.pipeline)[lane.name],
             tps_max=lane.rate.nominal_tps,
             tps=lane.rate.tps(time.monotonic_ns()),
             window=lane.window,

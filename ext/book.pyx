@@ -196,7 +196,7 @@ cdef class Book:
             each.attempts += 1
             each.claimed = True
             each.carrier = carrier
-            set_work(work, CLAIMED, carrier, each.attempts, 0, 0)
+            set_work(work, CLAIMED, carrier, each.attempts, at_ms, 0)
             tail[0], tail[1] = each.segments, each.traffic_class
             put(self, CLAIMED, each.segment, carrier, each.attempts, each.n, at_ms, tail, 2)
             claimed.append(each)
@@ -262,7 +262,7 @@ cdef class Book:
             put(self, kind, each.segment, carrier, each.attempts if kind == UNSENT else 0, each.n, at_ms, NULL, 0)
             work = work_of(self, each.n, each.segment)
             if work != NULL:
-                set_work(work, kind, carrier, each.attempts, 0, 0)
+                set_work(work, kind, carrier, each.attempts, at_ms if kind == UNANSWERED else 0, 0)
                 still.append(each)
         return still
 
@@ -489,7 +489,7 @@ cdef class Book:
 
         The segments of touched messages that are neither submitted nor ended. state: the kind of the last event,
         CLAIMED, REFUSED, UNANSWERED, UNSENT, RETRY or REROUTED; 0: only its siblings were claimed. due_ms is that of
-        RETRY, command_status that of REFUSED.
+        RETRY, and of CLAIMED and UNANSWERED when that was; command_status is that of REFUSED.
         """
         cdef uint32_t row
         cdef Work* work

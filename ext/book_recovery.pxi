@@ -66,7 +66,7 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
             return 0 if state_of(&book.numbers, n) == ENDED else move_work(book, n, segments, carrier)
         work = touch(book, n, segment, segments, carrier)
         if work != NULL:
-            set_work(work, CLAIMED, carrier, head.code & 0xFFFF, 0, 0)
+            set_work(work, CLAIMED, carrier, head.code & 0xFFFF, head.at_ms, 0)
     elif kind == SUBMITTED:
         segments = head.code >> 8 & 0xFF
         if segment >= segments or head.code & 0xFF >= CLASSES:
@@ -98,6 +98,8 @@ cdef int replay_event(Book book, const Head* head, const uint8_t* tail, Py_ssize
         if work != NULL:
             if kind == RETRY and tail_octets == sizeof(due_ms):
                 memcpy(&due_ms, tail, sizeof(due_ms))
+            elif kind == UNANSWERED:
+                due_ms = head.at_ms
             set_work(
                 work, kind, carrier, <int>(head.code & 0xFFFF) if kind == UNSENT else work.attempts, due_ms,
                 head.code if kind == REFUSED else 0)

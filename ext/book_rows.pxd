@@ -95,7 +95,7 @@ cdef struct Work:
     uint32_t chain, older, newer
     uint16_t carrier
     uint16_t attempts
-    int64_t due_ms              # of RETRY
+    int64_t due_ms              # of RETRY; of CLAIMED and UNANSWERED: since when it may have been written
     uint32_t command_status     # of REFUSED
     uint8_t state               # kind of the last event of this segment, or WAITING
 

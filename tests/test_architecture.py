@@ -30,17 +30,20 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "pipeline", "backlog", "aftermath", "recovery", "cancelling", "feed", "simulator"),
+    4: ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation", "cancelling",
+        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "simulator"),
     # 5: who puts it all together.
-    5: ("app", "survey", "parts", "daemon", "cli", "__main__"),
+    5: ("app", "upkeep", "survey", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
 PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 
 GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 """Rooms that layer 4 is handed by app.py and never imports."""
 
-PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "recovery", "cancelling")
-        for other in ("carrier.lane", "pipeline", "backlog", "aftermath", "cancelling")}  # fmt: skip
+PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
+                                   "reload", "switches", "dry_run")
+        for other in ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation",
+                      "recovery", "cancelling", "prepare")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
@@ -61,12 +64,12 @@ TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spe
 """Modules of layer 0 that compiled modules may import beside each other."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("ingest", "outcomes.webhook", "cli"),
+    "aiohttp": ("ingest", "outcomes", "cli"),
     "aiokafka": ("ingest.kafka", "outcomes.kafka"),
     "apsw": ("store",),
-    "msgspec": ("model", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed", "daemon",
-                "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store", "ingest",
-                "outcomes", "pipeline", "simulator", "app", "cli"),
+    "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed",
+                "daemon", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
+                "ingest", "outcomes", "pipeline", "reload", "simulator", "app", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

@@ -53,11 +53,18 @@ FAULTS: dict[int, str] = {
     63: "a throttling storm",
     64: "one full mailbox",
     65: "a carrier that slows down",
-    93: "receivers of webhooks that misbehave",
-    94: "a receiver that lost what it was told",
-    98: "a reload of a bad file",
+    67: "a retry storm",
+    71: "more comes than the store takes",
+    72: "a runaway client",
+    79: "a flood of receipts while it sends",
+    90: "slow headers, slow bodies, too many connections",
+    91: "giant, deep and broken JSON",
+    92: "a client leaves before its answer; parallel replays",
+    93: "a webhook that is slow, broken, refused, hostile",
+    94: "events are asked for again",
+    98: "the configuration changes while it runs",
 }
-"""The process, connection and session, PDUs, back pressure. The others have theirs later."""
+"""The process, connection and session, PDUs, back pressure, HTTP."""
 
 UNIT_IS_ENOUGH = {62}
 """Faults of pure code; all others are shown over real sockets."""

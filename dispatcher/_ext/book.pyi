@@ -257,7 +257,8 @@ class Book:
     def unsettled(self) -> list[tuple[int, int, int, int, int, int, int]]:
         """What a restart must take up.
 
-        [(n, segment, state, attempts, due_ms, carrier, command_status)], in order.
+        [(n, segment, state, attempts, due_ms, carrier, command_status)], in order. due_ms is that of RETRY,
+        and of CLAIMED and UNANSWERED when that was.
         """
 
     def dump(self) -> Iterator[bytes]:

@@ -18,13 +18,15 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from ssl import SSLContext
 from time import monotonic_ns
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from dispatcher._ext.book import Submission, wrote
 from dispatcher._ext.bucket import Bucket
 from dispatcher._ext.meters import Histogram
 from dispatcher._ext.session import Incoming
+from dispatcher.carrier.desk import Desk, Switch
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.smpp.account import Account
 from dispatcher.smpp.connection import Connection
@@ -43,44 +45,6 @@ RATE_STEP_NS: Final = 50_000_000
 log = logging.getLogger("dispatcher.carrier")
 
 
-class Desk(Protocol):
-    """Who knows messages: the pipeline. Nothing here may raise."""
-
-    def claim(self, lane: "Lane", queue: ClassQueue, batch: list[Submission]) -> None:
-        """Commit that these may be written, then call `lane.claimed`."""
-
-    def answered(
-        self,
-        lane: "Lane",
-        batch: list[Submission],
-        statuses: list[int],
-        ids: list[bytes | None],
-        done: Callable[[], None],
-    ) -> None:
-        """Take answers; call `done` when they are committed."""
-
-    def late(self, lane: "Lane", late: list[tuple[Submission, int, bytes | None]]) -> None:
-        """Take answers to what was unanswered."""
-
-    def unanswered(self, lane: "Lane", batch: list[Submission]) -> None:
-        """Take what has an unknown outcome."""
-
-    def unsent(self, lane: "Lane", batch: list[Submission]) -> None:
-        """Take what never left."""
-
-    def dropped(self, lane: "Lane", batch: list[Submission]) -> None:
-        """Take what was cancelled or is past its deadline."""
-
-    def incoming(self, lane: "Lane", source: Connection, incoming: list[Incoming]) -> None:
-        """Take receipts and messages, to be acknowledged through the lane's pool."""
-
-    def load(self, lane: "Lane", queue: ClassQueue) -> None:
-        """Fill the head of a queue from the journal."""
-
-    def alarm(self, lane: "Lane", kind: Alarm, detail: str | None) -> None:
-        """Learn of trouble with a carrier; None: it is over."""
-
-
 class Lane:
     """One carrier. `number` stands for it in events; queues are by traffic class, highest first."""
 
@@ -95,14 +59,16 @@ class Lane:
         desk: Desk,
         now_ms: Callable[[], int],
         *,
+        context: SSLContext | None = None,
         clock: Callable[[], int] = monotonic_ns,
     ) -> None:
         self.number = number
         self.name = name
         self.queues = queues
-        self.pool = Pool(account, self, clock=clock)
+        self.pool = Pool(account, self, context=context, clock=clock)
         self.rate = AdaptiveRate(clock(), tps)
         self.bucket = Bucket(clock(), tps)
+        self.switch = Switch.ON
         self.is_paused = False
         self.probes = 0
         """Above 0: it is not known whether the carrier works again; so many of a class find out."""
@@ -129,6 +95,8 @@ class Lane:
     def __repr__(self) -> str:
         waiting = " ".join(f"{len(queue)}" for queue in self.queues)
         state = ", paused" if self.is_paused else ""
+        if self.switch is not Switch.ON:
+            state += f" ({self.state})"
         return f"<Lane {self.name}{state}: {waiting} waiting, {self.unsettled} unsettled, {self.pool!r}>"
 
     def resize(self, account: Account, window_reserved: tuple[float, ...]) -> None:
@@ -141,7 +109,36 @@ class Lane:
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
+    def take_up(
+        self, account: Account, context: SSLContext | None, tps: float, window_reserved: tuple[float, ...]
+    ) -> None:
+        """Take up a changed configuration. Binds are renewed only where their account has changed.
+
+        From now on no second holds more than the new TPS; the tokens of the last one count against it.
+        """
+        if tps != self.rate.nominal_tps:
+            now_ns = self._clock()
+            self.rate.set_nominal(now_ns, tps)
+            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
+        self.pool.take_up(account, context)
+        self.resize(account, window_reserved)
+        self.look()
+
     # ---- what the pipeline does ----
+
+    @property
+    def state(self) -> str:
+        """What the operator wants of it, as far as it has come: on, paused, draining, drained."""
+        if self.switch is Switch.DRAINING and self.pool.stage == "closed":
+            return "drained"
+        return self.switch.name.lower()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits here, neither in memory nor in the journal, and nothing is on its way."""
+        return not self.unsettled and not any(
+            len(queue) or queue.arriving or queue.is_behind or queue.is_loading for queue in self.queues
+        )
 
     @property
     def is_bound(self) -> bool:

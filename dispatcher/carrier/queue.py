@@ -143,10 +143,6 @@ class ClassQueue:
             pass
         return batch
 
-    def take_into(self, batch: list[Submission], most: int, now_ms: int) -> None:
-        """Take the foremost waiting segments, whole messages."""
-        batch += self.take(most, now_ms)
-
 
 def by_message(batch: list[Submission]) -> list[list[Submission]]:
     """Divide segments, those of one message together, into messages."""

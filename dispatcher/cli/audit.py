@@ -50,10 +50,9 @@ def as_json(result: Audit) -> dict[str, Any]:
 
 def describe(result: Audit) -> Iterator[str]:
     """Yield the lines for a person."""
-    from dispatcher.store.audit import AWAITING, FINISHED, IN_FLIGHT, WAITING
+    from dispatcher.store.states import STATES
 
-    states = (WAITING, IN_FLIGHT, AWAITING, FINISHED)
-    sums = " + ".join(f"{result.states[state]:,} {state.replace('_', ' ')}" for state in states)
+    sums = " + ".join(f"{result.states[state]:,} {state.replace('_', ' ')}" for state in STATES)
     yield f"{result.accepted:,} accepted = {sums}"
     yield f"{result.segments:,} segments, {result.events:,} events, {result.rows:,} rows"
     for title, groups in (("class", result.classes), ("carrier", result.carriers)):

@@ -19,8 +19,15 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("init", "write a configuration to start with"),
         Command("serve", "run the dispatcher"),
         Command("config", "check a configuration, show what it adds up to, or its schema"),
+        Command("keys", "API keys of the HTTP door"),
         Command("top", "show what a running dispatcher does"),
         Command("webhooks", "show who is told of events, send again what was given up"),
+        Command("openapi", "print the OpenAPI document of the HTTP API"),
+    ),
+    "Send and follow, through a running daemon": (
+        Command("send", "send a message, or a file of messages"),
+        Command("status", "say what has become of a message"),
+        Command("events", "print what happens to messages, one JSON object a line"),
     ),
     "Texts and numbers": (
         Command("segments", "count the segments of a text or of a file of texts"),
@@ -31,7 +38,10 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("rebuild", "make the projection of a store anew"),
         Command("repair", "make a new journal of what is whole in a damaged one"),
     ),
-    "Try it out": (Command("simulate", "run an SMSC on this machine, well or badly behaved"),),
+    "Try it out": (
+        Command("simulate", "run an SMSC on this machine, well or badly behaved"),
+        Command("completions", "print what makes a shell complete these commands"),
+    ),
 }
 """Every command, in the order of the help."""
 

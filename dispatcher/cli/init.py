@@ -58,6 +58,7 @@ def run(given: argparse.Namespace) -> int:
     path = folder / "dispatcher.toml"
     if path.exists():
         raise CommandError(f"{path} is there already: nothing is overwritten", Exit.CANNOT_CREATE)
+    keys = folder / "data" / "keys.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "data").mkdir(mode=0o700, exist_ok=True)
@@ -65,16 +66,32 @@ def run(given: argparse.Namespace) -> int:
             file.write(START)
     except FileExistsError:
         raise CommandError(f"{folder} is no folder, or {path} is there already", Exit.CANNOT_CREATE) from None
+    token = "KEY"
+    if not keys.exists():
+        token = first_key(keys)
+        print(f"The first API key, of which {keys} keeps only a hash:\n\n  {token}\n")
     print(f"{path} is written. Next, each in a terminal of its own:\n")
-    for command in next_commands(path):
+    for command in next_commands(path, token):
         print(f"  {command}")
     return Exit.OK
 
 
-def next_commands(path: Path) -> list[str]:
-    """Return what to type next."""
+def first_key(path: Path) -> str:
+    """Make a file with one API key, which may do everything; return its token."""
+    from datetime import UTC, datetime
+
+    from dispatcher.ingest.keys import make_key, save
+
+    key, token = make_key("first", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    save(path, (key,))
+    return token
+
+
+def next_commands(path: Path, token: str) -> list[str]:
+    """Return what to type next: until a first message is sent."""
+    message = '{"to": "+491701234567", "sender": "Bank", "text": "Your code is 4711"}'
     return [
         "dispatcher simulate --system-id demo",
         f"dispatcher serve --config {path}",
-        f"dispatcher audit {path.parent / 'data'}",
+        f"curl -H 'Authorization: Bearer {token}' --json '{message}' http://127.0.0.1:8080/v1/messages",
     ]

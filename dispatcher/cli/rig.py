@@ -12,10 +12,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from dispatcher.cli.top import fetch
+from dispatcher.ingest.keys import make_key, save
 from dispatcher.state import State
 
 START_LIMIT_S: Final = 60.0
@@ -110,21 +112,12 @@ class Daemon:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def make_key(folder: Path, name: str) -> str:
-    """Make an API key for FOLDER/dispatcher.toml, as an operator does; return it."""
-    made = subprocess.run(
-        [
-            *(sys.executable, "-m", "dispatcher", "keys", "create", name, "--json"),
-            *("--config", str(folder / CONFIG)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise SystemExit(f"no key could be made: {made.stderr}")
-    key: str = json.loads(made.stdout)["token"]
-    return key
+def add_key(folder: Path, name: str) -> str:
+    """Make an API key for the store of FOLDER, before its daemon starts; return its token."""
+    (folder / "store").mkdir(mode=0o700, exist_ok=True)
+    key, token = make_key(name, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    save(folder / "store" / "keys.json", (key,))
+    return token
 
 
 def waiting(state: State) -> int:

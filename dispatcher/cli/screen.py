@@ -165,11 +165,18 @@ def _class(
     )
 
 
+def _state(now: CarrierState) -> str:
+    """Return what stops a carrier: the operator before the circuit."""
+    if now.switch != "on":
+        return now.switch
+    return "paused" if now.is_paused else "up" if now.is_bound else "down"
+
+
 def _carrier(before: CarrierState | None, now: CarrierState, seconds: float) -> CarrierFigures:
     answers = now.answered_after.since(before.answered_after if before else NOTHING).counts
     return CarrierFigures(
         name=now.name,
-        state="paused" if now.is_paused else "up" if now.is_bound else "down",
+        state=_state(now),
         binds_up=now.binds_up,
         binds=len(now.binds),
         in_use=now.in_use,

@@ -113,7 +113,11 @@ def explain(text: str, **options: Unpack[Options]) -> Explanation:
 
     TypeError, ConfigError, UnencodableError and TooManySegmentsError: as `segment`.
     """
-    compiled = encoder(**options)
+    return explain_by(encoder(**options), text)
+
+
+def explain_by(compiled: Encoder, text: str) -> Explanation:
+    """The same by an encoder that is compiled already."""
     message = compiled.segment(text)
     plan = message.plan
     costs = tuple(

@@ -31,7 +31,7 @@ from dispatcher.ingest.service import Call
 from dispatcher.model import WHOLE, Event, EventKind, Outcome, Reason, Refused, SendRequest, TrafficClass
 
 LIMIT_DEFAULT: Final = 100
-LIMIT_MAX: Final = 1000
+LIMIT_MAX: Final = 200
 """Messages of one page: each takes some 20 us of the loop."""
 CHECK_MAX: Final = 1000
 """Messages of one dry run; nothing is gained by more."""

@@ -7,8 +7,6 @@ from msgspec import structs
 
 from dispatcher.ingest.bodies import (
     NO_DEFAULTS,
-    BatchOut,
-    MessageAccepted,
     encoder,
     is_too_deep,
     read_batch,
@@ -44,12 +42,16 @@ async def post_batch(call: Call) -> web.StreamResponse:
         return await post_stream(call)
     _check_type(call.request, JSON_TYPES)
     messages = await read_messages(call)
-    results: list[MessageAccepted | Problem] = []
+    results: list[bytes] = []
     for start in range(0, len(messages), SLICE):
         verdicts = await call.service.intake.take(call.caller, messages[start : start + SLICE])
-        for place, result in enumerate(results_of(verdicts), start):
-            results.append(_at(result, place) if isinstance(result, Problem) else result)
-    return web.Response(body=encoder.encode(BatchOut(results=results)), content_type="application/json")
+        told = [
+            _at(result, place) if isinstance(result, Problem) else result
+            for place, result in enumerate(results_of(verdicts), start)
+        ]
+        results.append(encoder.encode(told)[1:-1])  # by the slice: all at once would take long
+    body = b'{"results":[' + b",".join(results) + b"]}"
+    return web.Response(body=body, content_type="application/json")
 
 
 async def read_messages(call: Call) -> list[SendRequest | Refused]:

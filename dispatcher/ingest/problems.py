@@ -78,12 +78,21 @@ class ProblemError(Exception):
     """Raised by a handler: this request ends with this problem."""
 
     def __init__(
-        self, code: str, detail: str, *, path: str = "", retry_after_ms: int = 0, closes: bool = False
+        self,
+        code: str,
+        detail: str,
+        *,
+        path: str = "",
+        retry_after_ms: int = 0,
+        closes: bool = False,
+        allow: str = "",
     ) -> None:
         self.refused = Refused(code, detail, "", None, retry_after_ms)
         self.path = path
         self.closes = closes
         """The connection is of no more use: its body was not read."""
+        self.allow = allow
+        """Of 405: the methods that would do."""
         super().__init__(code)
 
 
@@ -112,13 +121,15 @@ def problem(refused: Refused, path: str | None = None, at: str = "$") -> Problem
     )
 
 
-def respond(found: Problem, closes: bool = False) -> web.Response:
+def respond(found: Problem, closes: bool = False, allow: str = "") -> web.Response:
     """Return the response that carries a problem."""
     response = web.Response(status=found.status, body=_encoder.encode(found), content_type=PROBLEM_JSON)
     if found.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="dispatcher"'
     if isinstance(found.retry_after_ms, int):
         response.headers["Retry-After"] = str(-(-found.retry_after_ms // 1000))
+    if allow:
+        response.headers["Allow"] = allow
     if closes:
         response.force_close()
     return response

@@ -11,15 +11,18 @@ import asyncio
 import logging
 import os
 import re
+import ssl
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from dispatcher.faces import Http
+from dispatcher.ingest import tls
 from dispatcher.ingest.door import Door
+from dispatcher.ingest.events import get_events
 from dispatcher.ingest.gate import Gate, Link
 from dispatcher.ingest.intake import ANYBODY, Caller, Intake, caller_of
 from dispatcher.ingest.keys import KeyRing
@@ -49,13 +52,15 @@ ROUTES: Final = (
     Route("POST", "/v1/messages:check", check_messages),
     Route("GET", "/v1/messages/{id}", get_message),
     Route("POST", "/v1/messages/{id}:cancel", cancel_message),
+    Route("GET", "/v1/events", get_events),
 )
 
 
 class HttpServer:
     """The door for messages on one address.
 
-    `folder` is where relative file names of the configuration start; `more` are routes of other doors.
+    `folder` is where relative file names of the configuration start; `more` are routes of other doors,
+    `context` is TLS that was made already; None: as the section `tls` of `http` says.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class HttpServer:
         *,
         folder: Path | None = None,
         more: Sequence[Route] = (),
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.http = http
         self.keys = keys
@@ -80,6 +86,7 @@ class HttpServer:
         self._service: Service
         self._door = door
         self._server: web.Server | None = None
+        self._tls = context
         self._listener: asyncio.Server
         self._watch: asyncio.Task[None]
 
@@ -97,19 +104,37 @@ class HttpServer:
             access_log=None,
             logger=_mute,
             auto_decompress=False,
-            keepalive_timeout=0,  # the gate looks after that
+            keepalive_timeout=86_400,  # the gate looks after that
             lingering_time=LINGER_S,
             max_line_size=LINE_MAX,
             max_field_size=LINE_MAX,
             max_headers=HEADERS_MAX,
             read_bufsize=READ_OCTETS,
         )
+        secured: dict[str, Any] = {}
+        if self._tls is None and self.http.tls is not None:
+            self._tls = await asyncio.to_thread(tls.context_of, self.http.tls, self._folder)
+        if self._tls is not None:
+            secured = {"ssl": self._tls, "ssl_handshake_timeout": self.http.header_timeout_ms / 1000}
         self._listener = await loop.create_server(
-            lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG
+            lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
         )
         self._watch = loop.create_task(gate.watch())
         self.port = self._listener.sockets[0].getsockname()[1]
+        log.info("messages on %s:%d", self.http.host, self.port, extra={"event": "http_port"})
         return self.port
+
+    async def reload_certificate(self) -> None:
+        """Take up a new certificate for connections to come. ConfigError: unfit, the old one stays."""
+        if self._tls is not None and self.http.tls is not None:
+            await asyncio.to_thread(tls.reload, self._tls, self.http.tls, self._folder)
+
+    def certificate_days(self, now_s: float) -> float | None:
+        """Return for how many days the certificate's file is still good (F45); None: there is no TLS.
+
+        Reads the file: not on the loop. ConfigError: it cannot be read.
+        """
+        return None if self.http.tls is None else tls.days_left(self.http.tls, self._folder, now_s)
 
     def drain(self) -> None:
         """Take no more messages: 503. What asks for a state is still answered."""
@@ -144,7 +169,7 @@ class HttpServer:
             caller = ANYBODY if route.is_public else await self._caller(request)
             response = await route.handler(Call(self._service, request, caller, request_id, argument))
         except ProblemError as error:
-            response = respond(problem(error.refused, error.path), error.closes)
+            response = respond(problem(error.refused, error.path), error.closes, error.allow)
         except ConnectionError:  # who asked is gone
             self.requests[name, 499] += 1
             raise
@@ -200,7 +225,8 @@ class Table:
                     return route, middle
                 allowed.add(route.method)
         if allowed:
-            raise ProblemError("method_not_allowed", f"allowed here: {', '.join(sorted(allowed))}")
+            methods = ", ".join(sorted(allowed))
+            raise ProblemError("method_not_allowed", f"allowed here: {methods}", allow=methods)
         raise ProblemError("not_found", "no such path")
 
 

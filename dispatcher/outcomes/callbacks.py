@@ -1,13 +1,14 @@
 """Callbacks of single messages: the address that a message brought along is told of that message alone.
 
 Who came from Kannel gets what Kannel sends: GET, and what dlr_url.py makes of the address. Who gave a
-`callback_url` to the API gets what a webhook gets, by POST, without a signature: we share no secret.
+`callback_url` to the API gets what a webhook gets, by POST, unsigned: there is no secret between us.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
+from aiohttp.abc import AbstractResolver
 
 from dispatcher import dlr_url
 from dispatcher.api import Called, Cursor
@@ -17,7 +18,7 @@ from dispatcher.model import EventKind
 from dispatcher.outcomes.queue import Item, Policy, host_of
 from dispatcher.outcomes.receiver import Answer, Parcel
 from dispatcher.outcomes.signature import headers_of
-from dispatcher.outcomes.webhook import Caller, Resolver, envelope, item_of
+from dispatcher.outcomes.webhook import Caller, envelope, item_of
 
 NAME: Final = "/callbacks"
 """As a receiver; no webhook has a name with a stroke."""
@@ -44,7 +45,7 @@ class CallbackChannel:
         callbacks: Callbacks,
         source: Source,
         now_ms: Callable[[], int],
-        resolver: Resolver | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self.name = NAME
         self.url = ""
@@ -71,7 +72,7 @@ class CallbackChannel:
         return Parcel(webhook_id, item.url, envelope(item, False) if item.parts[0] else b"")
 
     async def call(self, parcel: Parcel, attempt: int) -> Answer:
-        """Call it. Somebody's 410 is his alone, and no reason to stop: it is tried as others are."""
+        """Call it. Somebody's 410 is his alone, and a failure as any other."""
         headers = (
             headers_of((), parcel.webhook_id, self._now_ms() // 1000, parcel.body) if parcel.body else {}
         )

@@ -1,7 +1,7 @@
 """Events to a file: one JSON object a line, for those who ship logs.
 
-Law: after a crash no event is missing and none stands twice but in a torn line, which is cut off: the cursor
-is written now and then, after the file is synced, and the last line of the file says how far it really is.
+Law: after a crash no event is missing and none stands twice; a torn line is cut off. The cursor is written
+now and then, after the file is synced, and the last line of the file says how far it really is.
 A disk that is full, or a folder that is gone, is told and tried again; the journal waits.
 """
 
@@ -33,10 +33,10 @@ AGAIN_S: Final = 1.0
 TAIL_OCTETS: Final = 64 << 10
 """Of the end of a file, in which its last line is looked for: lines have some 400."""
 
+_T = TypeVar("_T")
+
 _encode: Final = msgspec.json.Encoder().encode_lines
 _id_of: Final = msgspec.json.Decoder(EventOut).decode
-
-_T = TypeVar("_T")
 
 
 class Source(Protocol):
@@ -240,10 +240,8 @@ class _Output:
     def _rotate(self) -> None:
         self.sync()
         self.close()
-        names = [
-            self._path,
-            *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._keep + 1)),
-        ]
-        for newer, older in reversed(list(pairwise(names))):
+        name = self._path.name
+        older = [self._path.with_name(f"{name}.{number}") for number in range(self._keep, 0, -1)]
+        for old, new in pairwise([*older, self._path]):
             with suppress(FileNotFoundError):
-                newer.replace(older)
+                new.replace(old)

@@ -226,7 +226,7 @@ class Queue:
         self._retry(item)
 
     def put_back(self, item: Item, now_ms: int) -> None:
-        """It was not sent after all, or the receiver wants nothing any more: that counts no attempt."""
+        """The receiver wants nothing any more: it waits, and counts no attempt."""
         item.due_ms = now_ms
         self._hold(item)
         self._retry(item)

@@ -1,4 +1,4 @@
-"""All receivers of one dispatcher, started, stopped and changed together; commands are heard here.
+"""All receivers of one dispatcher: started, stopped and changed together. Commands' requests are heard here.
 
 ::
 
@@ -21,6 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from aiohttp.abc import AbstractResolver
+
 from dispatcher.api import Called, Cursor, EventOut
 from dispatcher.config import DAY_MS, Config
 from dispatcher.delivery import Request
@@ -32,7 +34,7 @@ from dispatcher.outcomes.callbacks import CallbackChannel
 from dispatcher.outcomes.event_file import FileWriter
 from dispatcher.outcomes.receiver import Keeper, Receiver
 from dispatcher.outcomes.secrets import secrets_of
-from dispatcher.outcomes.webhook import Resolver, WebhookChannel
+from dispatcher.outcomes.webhook import WebhookChannel
 
 log = logging.getLogger("dispatcher.outcomes")
 
@@ -94,7 +96,7 @@ class Outcomes:
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         chance: Callable[[], float] = random.random,
-        resolver: Resolver | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self.receivers: dict[str, Receiver] = {}
         self.files: dict[str, FileWriter] = {}

@@ -82,6 +82,7 @@ class CarrierHealth:
         "_up_since_ms",
         "_usual_ms",
         "fit_from_ms",
+        "held",
         "slow",
     )
 
@@ -100,18 +101,30 @@ class CarrierHealth:
         self.slow = False
         """Whether urgent messages go elsewhere."""
         self._slow_probed_ms = 0
+        self.held = False
+        """Whether the operator wants nothing sent there."""
         self.fit_from_ms = _NEVER_MS
         """From this time on there is nothing to ask: it is up, stable, neither broken nor slow."""
 
     def __repr__(self) -> str:
         """Say how it is."""
         state = "down" if self._up_since_ms is None else "broken" if self._pause_ms else "up"
+        state += ", held" if self.held else ""
         return f"<CarrierHealth {state}{', slow' if self.slow else ''}, {self._latency_ms:.0f} ms>"
 
     @property
     def broken(self) -> bool:
         """Whether the circuit is open: paused or being probed. An alarm."""
         return self._pause_ms > 0
+
+    def configure(self, answer_limit_ms: int) -> None:
+        """Take up another limit."""
+        self._limit_ms = answer_limit_ms
+
+    def hold(self, held: bool) -> None:
+        """Note what the operator wants."""
+        self.held = held
+        self._settle()
 
     def bound(self, up: bool, now_ms: int) -> None:
         """Note that there is a bind, or none."""
@@ -154,7 +167,7 @@ class CarrierHealth:
 
     def fit(self, urgent: bool, now_ms: int) -> int:
         """Return 2: send; 1: only where no other carrier is at 2; 0: not at all."""
-        if self._up_since_ms is None:
+        if self._up_since_ms is None or self.held:
             return 0
         if self._pause_ms:
             if now_ms < self._paused_until_ms:
@@ -203,7 +216,7 @@ class CarrierHealth:
             self._settle()
 
     def _settle(self) -> None:
-        if self._up_since_ms is None or self._pause_ms or self.slow:
+        if self._up_since_ms is None or self.held or self._pause_ms or self.slow:
             self.fit_from_ms = _NEVER_MS
         else:
             self.fit_from_ms = self._up_since_ms + STABLE_MS
@@ -225,15 +238,36 @@ class CarrierHealth:
 class Health:
     """All carriers, by their number."""
 
-    __slots__ = ("_carriers",)
+    __slots__ = ("_carriers", "_retired")
 
     def __init__(self, answer_limits_ms: Mapping[int, int]) -> None:
         """Take `answer_limit_ms` of each carrier."""
-        self._carriers = {number: CarrierHealth(limit) for number, limit in answer_limits_ms.items()}
+        self._carriers: dict[int, CarrierHealth] = {}
+        self._retired: dict[int, CarrierHealth] = {}
+        self.configure(answer_limits_ms)
+
+    def configure(self, answer_limits_ms: Mapping[int, int]) -> None:
+        """Take up changed limits, and carriers that are new; what is known of the others stays."""
+        for number, limit_ms in answer_limits_ms.items():
+            if number in self._retired:
+                self._carriers[number] = self._retired.pop(number)
+            if number in self._carriers:
+                self._carriers[number].configure(limit_ms)
+            else:
+                self._carriers[number] = CarrierHealth(limit_ms)
+
+    def retire(self, carrier: int) -> None:
+        """Pick a carrier no more; it still answers for what is on its way."""
+        self._retired[carrier] = self._carriers.pop(carrier)
+
+    def forget(self, carrier: int) -> None:
+        """Let go of a retired carrier."""
+        del self._retired[carrier]
 
     def __getitem__(self, carrier: int) -> CarrierHealth:
         """Return what is known of a carrier; KeyError: it is not configured."""
-        return self._carriers[carrier]
+        found = self._carriers.get(carrier)
+        return self._retired[carrier] if found is None else found
 
     def pick(self, route: Sequence[int], now_ms: int, urgent: bool = True) -> int | None:
         """Return the carrier for one message: the first that is fit, else the first that can be; None: wait.

@@ -6,7 +6,8 @@ Laws:
   is the business of whoever submits: the pool knows windows, no rates;
 * each handle that was taken comes back once: answered, unanswered (its outcome is unknown) or unsent (safe
   to send again); after unanswered, a late answer may follow;
-* a changed account is taken up one bind at a time, and no further while one of them is down;
+* a changed account is taken up one bind at a time, and no further while one of them is down; no bind is
+  renewed where only their number has changed;
 * trouble that needs a human is an alarm, raised once and cleared once.
 """
 
@@ -14,9 +15,10 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from ssl import SSLContext
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dispatcher._ext.session import Incoming
 from dispatcher.errors import LocalProtocolError
@@ -41,6 +43,7 @@ class Pool:
         account: Account,
         owner: Owner,
         *,
+        context: SSLContext | None = None,
         clock: Callable[[], int] = monotonic_ns,
         random_source: Callable[[], float] = random.random,
     ) -> None:
@@ -49,7 +52,7 @@ class Pool:
         self._clock = clock
         self._binds: list[Bind] = []
         self._budget = Budget(account, owner, clock, random_source, self._awake)
-        self._context: SSLContext | None = None
+        self._context = context
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._closing = False
@@ -69,6 +72,10 @@ class Pool:
     async def start(self) -> None:
         """Begin to connect; ConfigError where a file for TLS is missing or wrong."""
         self._context = await self._load_context(self.account)
+        self.begin()
+
+    def begin(self) -> None:
+        """The same with what is loaded already; also again after a close."""
         self._align()
         self._task = asyncio.get_running_loop().create_task(self._supervise())
         self._task.add_done_callback(_ended)
@@ -135,9 +142,16 @@ class Pool:
 
     async def reconfigure(self, account: Account) -> None:
         """Take up a changed account, one bind at a time. ConfigError: nothing was changed."""
-        context = await self._load_context(account)
-        self._context, self.account = context, account
-        self.generation += 1
+        self.take_up(account, await self._load_context(account))
+
+    def take_up(self, account: Account, context: SSLContext | None) -> None:
+        """The same with what is loaded already; connections to come use `context` in any case."""
+        before, self.account, self._context = self.account, account, context
+        if account == before:
+            return
+        numbers = {name: getattr(before, name) for name in ("transceivers", "transmitters", "receivers")}
+        if replace(account, **numbers) != before:
+            self.generation += 1
         self._budget.reset(account)
         self._align()
         self._awake()
@@ -160,6 +174,14 @@ class Pool:
             await self._sleep(left_ns)
         for bind in self._binds:
             bind.abort("closed")
+        self._closing = False
+
+    @property
+    def stage(self) -> Literal["open", "closing", "closed"]:
+        """Whether binds are kept up; a closed one may begin again."""
+        if self._closing:
+            return "closing"
+        return "open" if self._task is not None else "closed"
 
     def snapshot(self) -> PoolState:
         """Return the state of the account, for metrics."""

@@ -138,6 +138,17 @@ class AdaptiveRate:
         grown = self._base_tps + GROWTH * self._nominal_tps * max(0, now_ns - self._base_ns) / _SECOND_NS
         return min(self._nominal_tps, grown)
 
+    def set_nominal(self, now_ns: int, nominal_tps: float) -> None:
+        """Take up another contract. What the SMSC has taught us stays: who is slowed goes on from there."""
+        current, is_slowed = self.tps(now_ns), self.is_slowed(now_ns)
+        self._nominal_tps = float(nominal_tps)
+        self._before_tps = min(self._before_tps, self._nominal_tps)
+        if self._base_ns == _RESTING_NS:
+            self._base_tps = self.probe_tps
+        else:
+            self._base_tps = min(current, self._nominal_tps) if is_slowed else self._nominal_tps
+            self._base_ns = now_ns
+
     def is_slowed(self, now_ns: int) -> bool:
         """Whether the SMSC now gets less than the contract allows: for metrics and alarms."""
         return self.tps(now_ns) < self._nominal_tps

@@ -1,4 +1,4 @@
-"""The proof: accepted = waiting + in flight + awaiting receipt + finished, counted from the journal alone.
+"""The proof: accepted = waiting + in flight + in doubt + awaiting receipt + finished, from the journal alone.
 
 Law: nothing here is shared with the code that sends: records are read with struct, states are kept in plain
 Python. It reads a store whether or not a process runs on it, up to the row that was the newest when it began.
@@ -17,6 +17,7 @@ from dispatcher.errors import StoreError
 from dispatcher.model import WHOLE, EventKind, Message, Outcome, Reason, TrafficClass
 from dispatcher.store.reader import Reader
 from dispatcher.store.records import EVENTS_STREAM, StoredRow, unpack_messages
+from dispatcher.store.states import FINISHED, state_of
 
 SLICE_OCTETS: Final = 4 << 20
 SHOWN: Final = 20
@@ -25,8 +26,6 @@ SHOWN: Final = 20
 _EVENT: Final = Struct("<BBHIQqB")
 _LATE: Final = 1 << 16
 _INTERMEDIATE: Final = 1 << 8
-
-WAITING, IN_FLIGHT, AWAITING, FINISHED = "waiting", "in_flight", "awaiting_receipt", "finished"
 
 
 class Audit(msgspec.Struct):
@@ -105,13 +104,7 @@ class _Open:
 
     @property
     def state(self) -> str:
-        if EventKind.CLAIMED in self.segments:
-            return IN_FLIGHT
-        if all(
-            each in (EventKind.SUBMITTED, EventKind.RECEIPTED, EventKind.FAILED) for each in self.segments
-        ):
-            return AWAITING
-        return WAITING
+        return state_of(self.segments)
 
 
 _Finished = tuple[int, int, int]
@@ -185,6 +178,9 @@ class _Ledger:
             self._result.complain("CORRECTED before it had finished", where)
         elif segment != WHOLE and segment >= len(message.segments):
             self._result.complain(f"{_name(kind)} of a segment that it does not have", where)
+        elif kind == EventKind.RETRY and segment != WHOLE:
+            if message.segments[segment] == EventKind.UNANSWERED:
+                message.segments[segment] = EventKind.UNSENT
         elif kind == EventKind.REROUTED:
             message.segments = [EventKind.UNSENT] * len(message.segments)
         elif kind in _FOLLOWS:

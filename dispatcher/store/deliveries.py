@@ -138,7 +138,7 @@ class Deliveries:
             raise StoreError(f"{DELIVERIES}: {error}") from error
 
 
-# ---- for commands, beside a dispatcher that runs or without one --------------------------------------------
+# ---- for commands, beside a dispatcher that runs or without one ------------------------------------------
 
 
 def connect(folder: Path) -> apsw.Connection:
@@ -205,7 +205,7 @@ def ask(
     connection.execute(statement, (kind, receiver, webhook_id, since_ms))
 
 
-# ---- in the thread -----------------------------------------------------------------------------------------
+# ---- in the thread ---------------------------------------------------------------------------------------
 
 
 def _load(connection: apsw.Connection, receiver: str) -> tuple[Progress | None, list[Waiting]]:

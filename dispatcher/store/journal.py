@@ -11,7 +11,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,15 @@ from dispatcher.store.lock import Lock
 from dispatcher.store.metrics import Metrics
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import Row, StoredRow
-from dispatcher.store.schema import JOURNAL, check_index, damaged, open_checkpointer, open_writer, settle
+from dispatcher.store.schema import (
+    JOURNAL,
+    check_index,
+    check_left_alone,
+    damaged,
+    open_checkpointer,
+    open_writer,
+    settle,
+)
 from dispatcher.store.snapshot import Snapshot
 from dispatcher.store.space import RESERVE_OCTETS, Space
 from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
@@ -111,11 +119,12 @@ class Journal:
             reserve_octets, low_octets, free_octets: see Space.
             vfs: name of a registered VFS of apsw, for faults in tests.
 
-        StoreError: in use, of a newer format, no journal, or it cannot be opened.
+        StoreError: in use, of a newer format, no journal or one that was deleted, or it cannot be opened.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = Lock(folder)
         try:
+            check_left_alone(folder)
             connection = open_writer(folder, vfs)
             space = Space(folder, reserve_octets, low_octets, free_octets)
             try:
@@ -178,6 +187,21 @@ class Journal:
         number = self._number("carrier", name)
         self._names[number] = name
         return number
+
+    @property
+    def carriers(self) -> Mapping[str, int]:
+        """The numbers of all carriers that there ever were, by name."""
+        return self._numbers["carrier"]
+
+    @property
+    def carrier_names(self) -> dict[int, str]:
+        """Their names by number: this very dictionary, as it grows. Not to be changed."""
+        return self._names
+
+    async def note(self, key: str, value: int) -> None:
+        """Note a number about the store, durably; see `mark`. OverloadedError, StoreError: as `run`."""
+        statement = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+        await self.run(lambda connection: connection.execute(statement, (key, value)).get)
 
     def carrier_name(self, number: int) -> str:
         """Return the name of a carrier; KeyError where there is none of that number."""

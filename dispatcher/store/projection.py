@@ -21,6 +21,7 @@ from dispatcher.model import Event, Message, Outcome
 from dispatcher.store.reader import OnCorrupt, Reader
 from dispatcher.store.records import EVENTS_STREAM, unpack_messages
 from dispatcher.store.schema import transaction
+from dispatcher.store.states import FINISHED, state_after
 
 PROJECTION: Final = "projection.db"
 FORMAT: Final = 2
@@ -87,6 +88,11 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     key_hash: int
     body_hash: int
     trail: bytes
+
+    @property
+    def state(self) -> str:
+        """Where it stands: waiting, in_flight, in_doubt, awaiting_receipt or finished."""
+        return FINISHED if self.outcome else state_after(self.segments, self.events)
 
     @property
     def events(self) -> list[Event]:

@@ -13,6 +13,7 @@ from typing import Final
 import apsw
 import msgspec
 
+from dispatcher.config import DAY_MS, Retention
 from dispatcher.store.journal import Journal
 from dispatcher.store.records import StoredRow, checksum, pack_messages, unpack_messages
 
@@ -21,6 +22,12 @@ SLICE_OCTETS: Final = 512 << 10
 
 Finished = Callable[[list[int]], Awaitable[set[int]]]
 """Says which of some messages have ended, or are not known any more: see Projection.finished."""
+
+
+async def retain(journal: Journal, finished: Finished, kept: Retention, most_seq: int, now_ms: int) -> None:
+    """Let go of texts, then of rows, that are kept no longer; see below."""
+    await forget_texts(journal, finished, now_ms - kept.texts_days * DAY_MS)
+    await trim(journal, finished, now_ms - kept.events_days * DAY_MS, most_seq)
 
 
 async def forget_texts(journal: Journal, finished: Finished, before_ms: int) -> int:

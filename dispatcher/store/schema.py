@@ -16,6 +16,8 @@ import apsw
 from dispatcher.errors import StoreError
 
 JOURNAL: Final = "journal.db"
+BESIDE: Final = (f"{JOURNAL}-wal", "journal.damaged", "projection.db", "reserve")
+"""Files of a store that are made after its journal."""
 FORMAT: Final = 1
 """Of the tables and of the records in them; a store of a newer format is refused."""
 APPLICATION_ID: Final = 0x534D5344
@@ -90,6 +92,16 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
         connection.close()
         raise
     return connection
+
+
+def check_left_alone(folder: Path) -> None:
+    """StoreError: the journal is gone and what belongs to it is not: a new one would forget all, silently."""
+    left = [name for name in BESIDE if (folder / name).exists()]
+    if left and not (folder / JOURNAL).exists():
+        raise StoreError(
+            f"{folder / JOURNAL} is gone, and {', '.join(left)} of its store is not: put it back, "
+            f"with its -wal, or begin anew in an empty folder"
+        )
 
 
 def settle(connection: apsw.Connection) -> None:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final, Literal, NamedTuple, cast
 
-from dispatcher import app, recovery
+from dispatcher import recovery, upkeep
 from dispatcher.aftermath import Aftermath
-from dispatcher.app import Dispatcher
 from dispatcher.carrier.lane import Lane
 from dispatcher.pipeline import Pipeline
 from dispatcher.smpp.connection import Connection
@@ -25,6 +24,7 @@ from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection
 from dispatcher.store.reader import Reader
 from dispatcher.store.writer import Writer
+from dispatcher.upkeep import Upkeep
 
 DURING_S: Final = 0.0005
 """How long after its beginning what is killed half-way is killed."""
@@ -73,8 +73,8 @@ POINTS: Final[dict[str, Point]] = {
     "taken-up": Point(recovery, "take_up", "after", 1, True),
     # F01: beside the path.
     "checkpoint": Point(Checkpointer, "_connection", "during", 30),
-    "snapshot-before": Point(Dispatcher, "_snapshot", "before", 3),
-    "snapshot-after": Point(Dispatcher, "_snapshot", "after", 3),
+    "snapshot-before": Point(Upkeep, "snapshot", "before", 3),
+    "snapshot-after": Point(Upkeep, "snapshot", "after", 3),
     "job-before": Point(Writer, "_do", "before", 12),
     "job-during": Point(Writer, "_do", "during", 12),
     "job-after": Point(Writer, "_do", "after", 12),
@@ -103,7 +103,7 @@ def die_in(seconds: float) -> None:
 def arm(name: str, hits: int) -> None:
     """Kill this process at the `hits`-th time that a point is reached; "instant": in so many ms."""
     checkpoint.STEP_PAGES = STEP_PAGES  # type: ignore[misc]
-    app.SNAPSHOT_S = SNAPSHOT_S  # type: ignore[misc]
+    upkeep.SNAPSHOT_S = SNAPSHOT_S  # type: ignore[misc]
     if name == "instant":
         die_in(hits / 1000)
         return

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from dispatcher.simulator import Simulator
-from dispatcher.store.audit import FINISHED, audit
+from dispatcher.store.audit import audit
+from dispatcher.store.states import FINISHED
 from tests.crash import child, scene
 from tests.crash.client import Client
 from tests.crash.points import POINTS

@@ -122,7 +122,7 @@ class Twin:
         claimed = []
         for it, before in zip(submissions, attempts, strict=True):
             if self.touch(it, carrier) is not None:
-                self.works[it.n, it.segment] = Work(carrier, EventKind.CLAIMED, before + 1)
+                self.works[it.n, it.segment] = Work(carrier, EventKind.CLAIMED, before + 1, at_ms)
                 tail = bytes([it.segments, it.traffic_class])
                 self.put(EventKind.CLAIMED, it.n, at_ms, it.segment, carrier, before + 1, tail)
                 claimed.append(it)
@@ -146,7 +146,8 @@ class Twin:
         self.put(kind, it.n, at_ms, it.segment, carrier, attempts if kind == EventKind.UNSENT else 0)
         if (it.n, it.segment) not in self.works:
             return False
-        self.works[it.n, it.segment] = Work(carrier, kind, attempts)
+        since_ms = at_ms if kind == EventKind.UNANSWERED else 0
+        self.works[it.n, it.segment] = Work(carrier, kind, attempts, since_ms)
         return True
 
     def retry(self, it: Submission, due_ms: int, at_ms: int) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.app import Cursor, Dispatcher
+from dispatcher.api import Cursor
+from dispatcher.app import Dispatcher
 from dispatcher.model import Event, EventKind, Outcome, Reason, TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
 from tests.integration.house import (

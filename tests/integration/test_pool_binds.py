@@ -365,9 +365,10 @@ def test_fewer_and_more_binds(run: Run) -> None:
         smsc = Smsc()
         await smsc.start()
         pool, ledger = await pool_of(smsc, transceivers=3)
+        stays = smsc.bound[0]
         await pool.reconfigure(account(smsc, transceivers=1, receivers=1))
         await until(lambda: sorted(link.bound for link in smsc.bound) == [1, 9])
-        await until(lambda: {state.generation for state in pool.snapshot().binds} == {2})
+        assert smsc.bound[0] is stays or smsc.bound[1] is stays, "who stays is not bound anew"
         assert len(pool.snapshot().binds) == 2
         assert ledger.alarms == []
         await pool.close()

@@ -4,8 +4,10 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from dispatcher.cli.init import first_key
 from dispatcher.simulator import Behaviour, Simulator
 from dispatcher.store.audit import audit
 from tests.integration import serving as house
@@ -97,6 +99,73 @@ def test_a_drain_ends_within_its_limit() -> None:
                 assert await served.ended() == 0
                 assert served.said("stopped")[0]["msg"].startswith("stopped: 1 submits")
         assert audit(folder / "store").is_right
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_readiness_follows_the_drain() -> None:
+    """F07: /readyz says yes once a carrier is bound, and "draining", 503, from SIGTERM until the end."""
+
+    async def readyz(port: str) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"http://127.0.0.1:{port}/readyz?verbose") as response,
+        ):
+            return response.status, await response.text()
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(stall=True)) as smsc:
+            data = house.data_for(folder, smsc, carrier={"timers": {"response_ms": 600_000}})
+            path = house.write(folder, data)
+            await house.fill(data, requests(10))
+            async with serving(path) as served:
+                port = (await served.says("admin_port"))["msg"].rpartition(":")[2]
+                await until(lambda: submits(smsc), "one is submitted")
+                assert (await readyz(port))[0] == 200
+                served.signal(signal.SIGTERM)
+                await served.says("stopping")
+                status, told = await readyz(port)
+                assert status == 503
+                assert "draining" in told
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 128 + signal.SIGTERM
+
+    with house.place_for(None) as folder:
+        run(scenario(folder))
+
+
+def test_messages_come_by_http_until_it_is_told_to_stop() -> None:
+    """F07: what was answered with 202 reaches the carrier, once; from SIGTERM on the door answers 503."""
+
+    async def post(port: str, token: str, number: int) -> int:
+        body = {"to": f"+7900{number:07d}", "text": f"Your code is 4711 t{number}", "sender": "Bank"}
+        headers, url = {"Authorization": f"Bearer {token}"}, f"http://127.0.0.1:{port}/v1/messages"
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(url, json=body, headers=headers) as response,
+        ):
+            return response.status
+
+    async def scenario(folder: Path) -> None:
+        async with Simulator(Behaviour(latency_ms=4_000)) as smsc:
+            path = house.write(
+                folder, house.data_for(folder, smsc, carrier={"timers": {"response_ms": 30_000}})
+            )
+            (folder / "store").mkdir(mode=0o700)
+            token = first_key(folder / "store" / "keys.json")
+            async with serving(path) as served:
+                port = (await served.says("http_port"))["msg"].rpartition(":")[2]
+                assert await post(port, "wrong", 1) == 401
+                assert await post(port, token, 1) == 202
+                await until(lambda: submits(smsc), "it is submitted")
+                served.signal(signal.SIGTERM)
+                await served.says("stopping")
+                assert await post(port, token, 2) == 503
+                assert await served.ended() == 0
+                assert token not in "".join(served.raw)
+            assert copies(smsc) == {"t1": 1}
+        assert audit(folder / "store").accepted == 1
 
     with house.place_for(None) as folder:
         run(scenario(folder))

@@ -11,10 +11,11 @@ import pytest
 from dispatcher.__main__ import main
 from dispatcher._ext.events import EventBuffer
 from dispatcher.model import EventKind, Message, Outcome, Reason
-from dispatcher.store.audit import AWAITING, FINISHED, IN_FLIGHT, WAITING, Audit, audit
+from dispatcher.store.audit import Audit, audit
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.retention import trim
 from dispatcher.store.schema import JOURNAL
+from dispatcher.store.states import AWAITING, FINISHED, IN_FLIGHT, WAITING
 from tests.store.conftest import NOW_MS, commit, message, row_of, running
 
 DELIVERED = Outcome.DELIVERED << 16 | Reason.RECEIPT
@@ -177,7 +178,11 @@ async def one_too_much(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("write", "code", "says"),
     [
-        (two_and_one_finished, 0, "2 accepted = 1 waiting + 0 in flight + 0 awaiting receipt + 1 finished"),
+        (
+            two_and_one_finished,
+            0,
+            "2 accepted = 1 waiting + 0 in flight + 0 in doubt + 0 awaiting receipt + 1 finished",
+        ),
         (one_too_much, 1, "WRONG: 1 SUBMITTED after UNSENT"),
     ],
 )

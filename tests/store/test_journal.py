@@ -193,3 +193,16 @@ def test_a_follower_waits_for_the_next_commit(tmp_path: Path) -> None:
             assert [row.seq for row in await journal.events(seq, 1 << 20)] == [seq + 1]
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("left", ["reserve", "projection.db", "journal.db-wal", "journal.damaged"])
+def test_a_deleted_journal_is_not_begun_anew(tmp_path: Path, left: str) -> None:
+    """What is left of a store says that there was a journal: opening it is refused, with a way on, and leaves
+    everything as it is; an empty folder is a new store."""
+    (tmp_path / left).write_bytes(b"left")
+    with pytest.raises(StoreError, match=rf"journal.db is gone, and {left} .* put it back"):
+        Journal.open(tmp_path, clock_ms=lambda: 0)
+    assert not (tmp_path / JOURNAL).exists()
+    (tmp_path / left).unlink()
+    Journal.open(tmp_path, clock_ms=lambda: 0)._lock.release()
+    assert (tmp_path / JOURNAL).exists()

@@ -16,6 +16,7 @@ from dispatcher.cli.config import HIDDEN, toml_lines
 from dispatcher.cli.init import UNIT
 from dispatcher.config import Config, from_dict
 from dispatcher.files import load
+from dispatcher.ingest.keys import load as load_keys
 
 SECRET = "s3cret"
 CONFIG = f"""\
@@ -147,7 +148,9 @@ def test_init_writes_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["init", str(folder)]) == 0
     said = capsys.readouterr().out
     path = folder / "dispatcher.toml"
-    assert said.count("  dispatcher ") == 3
+    assert all(f"  {word} " in said for word in ("dispatcher simulate", "dispatcher serve", "curl"))
+    (key,) = load_keys(folder / "data" / "keys.json")
+    assert f"{key.id}_"
     assert f"dispatcher serve --config {path}" in said
     assert main(["config", "check", "--config", str(path)]) == 0
     assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700

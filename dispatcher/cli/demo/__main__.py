@@ -23,6 +23,7 @@ from dispatcher.cli.demo.proof import Proof, percentile, prove
 KILL_AT: Final = 0.5
 """Of the segments, as the carriers have seen them."""
 LIMIT_S: Final = 300.0
+SLOW_START_S: Final = 3.0
 SCREEN_S: Final = 0.5
 LINE_S: Final = 2.0
 """Between two lines, where nobody watches a screen."""
@@ -69,8 +70,9 @@ class Story:
             f"gives it {traffic.SEGMENTS:,} segments of four\nclasses over HTTP, {traffic.RATE:,} a second, "
             f"a second one asks for {1 / traffic.CODE_S:.0f} one-time codes a second."
         )
-        key = rig.make_key(self.folder, "demo")
+        key = rig.add_key(self.folder, "demo")
         daemon = self._daemon()
+        self._wait_for_binds(daemon)
         began_s = time.monotonic()
         codes = self._client("codes", daemon.url, key)
         campaign = self._client("campaign", daemon.url, key)
@@ -96,6 +98,12 @@ class Story:
         all_binds = len(traffic.CARRIERS) * traffic.BINDS
         cut = max(0, binds - 2 * all_binds)  # each line that was cut was bound again
         self.doubled_most = (all_binds + cut) * traffic.WINDOW
+
+    def _wait_for_binds(self, daemon: rig.Daemon) -> None:
+        """A new bind starts slowly: nothing for a second, then twice as much every quarter of one."""
+        while not all(carrier.binds_up == len(carrier.binds) for carrier in daemon.state().carriers):
+            time.sleep(0.1)
+        time.sleep(SLOW_START_S)
 
     def _daemon(self) -> rig.Daemon:
         daemon = rig.Daemon(self.folder, *self._ports)

@@ -1,0 +1,139 @@
+"""``dispatcher keys``: make, list and take away the API keys of the HTTP door; a running daemon follows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dispatcher.ingest.keys import ApiKey
+
+EX_DATAERR = 65
+EX_CONFIG = 78
+CLASSES = ("authorization", "transactional", "service", "marketing")
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "keys",
+        help="API keys of the HTTP door",
+        description="A key's token is shown once, when it is made: only a hash of it is stored. A running "
+        "daemon follows within a second. Exit code 65: there is no such key; 78: the file cannot be used.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key and print its token, once")
+    create.add_argument("name", metavar="NAME", help="becomes the source of what it sends")
+    create.add_argument(
+        "--sender", action="append", default=[], help="a sender that it may use; none given: any"
+    )
+    create.add_argument(
+        "--class", dest="classes", action="append", default=[], choices=CLASSES, help="none given: any"
+    )
+    create.add_argument("--rate", type=float, default=0.0, metavar="N", help="messages a second; 0: no limit")
+    create.add_argument("--read-all", action="store_true", help="it sees the messages of all sources")
+    choices = {"disable": "hold a key off", "enable": "let it in again", "delete": "take it away for good"}
+    for action, meaning in choices.items():
+        actions.add_parser(action, help=meaning).add_argument("key", metavar="ID", help="as `list` shows it")
+    actions.add_parser("list", help="list the keys, without their secrets")
+    for each in actions.choices.values():
+        where = each.add_mutually_exclusive_group(required=True)
+        where.add_argument("--store", type=Path, metavar="DIR", help="the folder of the store")
+        where.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")
+        each.add_argument("--json", action="store_true", help="JSON for programs")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the command."""
+    from dispatcher.errors import ConfigError
+    from dispatcher.ingest.keys import load, locked
+
+    try:
+        path = _path(given)
+        if given.action == "list":
+            return _list(load(path), given.json)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(path):
+            keys = load(path)
+            return _create(path, keys, given) if given.action == "create" else _change(path, keys, given)
+    except ConfigError as error:
+        print(f"dispatcher keys: {error}", file=sys.stderr)
+        return EX_CONFIG
+
+
+def _path(given: argparse.Namespace) -> Path:
+    """Return the file of keys. ConfigError: the configuration cannot be read."""
+    import tomllib
+
+    from dispatcher.errors import ConfigError
+    from dispatcher.ingest.keys import KEYS_FILE
+
+    if given.store is not None:
+        return Path(given.store) / KEYS_FILE
+    try:
+        data = tomllib.loads(given.config.read_text("utf-8"))
+        named = data.get("http", {}).get("keys_file")
+        return given.config.parent / named if named else Path(data["store"]) / KEYS_FILE
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{given.config}: {error}") from None
+
+
+def _create(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from dispatcher.ingest.keys import make_key, save
+
+    key, token = make_key(
+        given.name,
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        senders=tuple(given.sender),
+        traffic_classes=tuple(given.classes),
+        rate=given.rate,
+        may_read_all=given.read_all,
+    )
+    save(path, (*keys, key))
+    print(json.dumps({**_plain(key), "token": token}) if given.json else token)
+    return 0
+
+
+def _change(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> int:
+    from msgspec.structs import replace
+
+    from dispatcher.ingest.keys import save
+
+    found = next((key for key in keys if key.id == given.key), None)
+    if found is None:
+        print(f"dispatcher keys: no key has the id {given.key!r}", file=sys.stderr)
+        return EX_DATAERR
+    changed = replace(found, is_disabled=given.action == "disable")
+    left = [changed if key is found else key for key in keys]
+    if given.action == "delete":
+        left.remove(changed)
+    save(path, tuple(left))
+    if given.json:
+        print(json.dumps(_plain(changed)))
+    return 0
+
+
+def _list(keys: tuple[ApiKey, ...], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([_plain(key) for key in keys], indent=1))
+        return 0
+    for key in keys:
+        said = [key.id, key.name, key.created_at]
+        said += [f"senders: {', '.join(key.senders)}"] if key.senders else []
+        said += [f"classes: {', '.join(key.traffic_classes)}"] if key.traffic_classes else []
+        said += [f"{key.rate:g}/s"] if key.rate else []
+        said += ["reads all"] if key.may_read_all else []
+        said += ["disabled"] if key.is_disabled else []
+        print("  ".join(said))
+    return 0
+
+
+def _plain(key: ApiKey) -> dict[str, Any]:
+    fields = ("id", "name", "created_at", "senders", "traffic_classes", "rate", "may_read_all", "is_disabled")
+    return {name: getattr(key, name) for name in fields}

@@ -1,0 +1,81 @@
+"""TLS of the HTTP door: 1.2 or later, certificates that can be changed while it runs, and when they end."""
+
+import ssl
+from datetime import datetime
+from pathlib import Path
+
+from dispatcher.errors import ConfigError
+from dispatcher.faces import ServerTls
+
+DAY_S = 86_400
+
+
+def context_of(tls: ServerTls, folder: Path) -> ssl.SSLContext:
+    """Return the context of a server. ConfigError: a file cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, tls, folder)
+    if tls.client_ca_file is not None:
+        try:
+            context.load_verify_locations(folder / tls.client_ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"http.tls.client_ca_file: {error}") from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def reload(context: ssl.SSLContext, tls: ServerTls, folder: Path) -> None:
+    """Give a context in use the certificate that its file holds now; all or nothing. ConfigError: see
+    above."""
+    context_of(tls, folder)  # on one that nobody uses first
+    _load(context, tls, folder)
+
+
+def days_left(tls: ServerTls, folder: Path, now_s: float) -> float:
+    """Return how many days the certificate is still good; below 0, it is not. ConfigError: see above."""
+    path = folder / tls.certificate_file
+    try:
+        first = path.read_text("ascii").partition("-----BEGIN CERTIFICATE-----")[2]
+        pem, found, _ = first.partition("-----END CERTIFICATE-----")
+        if not found:
+            raise ValueError("no certificate in it")
+        octets = ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----{pem}-----END CERTIFICATE-----\n")
+        return (_not_after(octets).timestamp() - now_s) / DAY_S
+    except (OSError, ValueError, IndexError) as error:
+        raise ConfigError(f"http.tls.certificate_file: {path}: {error}") from None
+
+
+def _load(context: ssl.SSLContext, tls: ServerTls, folder: Path) -> None:
+    key = None if tls.key_file is None else folder / tls.key_file
+    try:
+        context.load_cert_chain(folder / tls.certificate_file, key, password="")  # never ask a terminal
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"http.tls: {folder / tls.certificate_file}: {error}") from None
+
+
+def _not_after(octets: bytes) -> datetime:
+    """Return the end of a certificate's validity: RFC 5280, 4.1: TBSCertificate.validity.notAfter."""
+    _, at, _ = _element(octets, 0)  # Certificate
+    _, at, _ = _element(octets, at)  # TBSCertificate
+    tag, _, end = _element(octets, at)
+    fields = 4 if tag == 0xA0 else 3  # version (may be absent), serialNumber, signature, issuer
+    at = end
+    for _ in range(fields - 1):
+        _, _, at = _element(octets, at)
+    _, at, _ = _element(octets, at)  # Validity
+    _, _, at = _element(octets, at)  # notBefore
+    tag, start, end = _element(octets, at)
+    text = octets[start:end].decode("ascii")
+    if tag == 0x17:  # UTCTime: two digits of the year, from 1950
+        text = ("19" if text >= "50" else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%S%z")
+
+
+def _element(octets: bytes, at: int) -> tuple[int, int, int]:
+    """Return tag, start and end of the contents of the DER element at a place."""
+    length, start = octets[at + 1], at + 2
+    if length & 0x80:
+        count = length & 0x7F
+        length = int.from_bytes(octets[start : start + count], "big")
+        start += count
+    return octets[at], start, start + length

@@ -1,0 +1,94 @@
+"""Done now and then beside the path: ticks, snapshots, the projection, letting go of what is old."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from dispatcher import recovery
+from dispatcher.aftermath import TICK_S
+from dispatcher.config import DAY_MS, Retention
+from dispatcher.errors import OverloadedError
+from dispatcher.pipeline import Pipeline
+from dispatcher.store.journal import Journal
+from dispatcher.store.projection import Projection
+from dispatcher.store.retention import retain
+
+SNAPSHOT_S: Final = 60.0
+"""Between snapshots: a restart replays the events of about a minute."""
+PROJECT_ROWS: Final = 16
+"""Of the journal, folded into the projection at a time: some milliseconds."""
+RETAIN_S: Final = 600.0
+"""Between two looks for what is kept no longer: days are not counted by the second."""
+
+Ask = Callable[..., Awaitable[Any]]
+"""(call, arguments) -> its result, from the projection's own thread."""
+
+
+class Upkeep:
+    """The tasks of one dispatcher that is open."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        pipeline: Pipeline,
+        projection: Projection,
+        ask: Ask,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._journal = journal
+        self._pipeline = pipeline
+        self._projection = projection
+        self._ask = ask
+        self._now_ms = now_ms
+
+    def work(self, kept: Callable[[], Retention]) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return what is to run until it is cancelled. `kept`: how long what is kept, as of now."""
+        return self._tick(), self._snapshots(), self._project(), self._retain(kept)
+
+    async def snapshot(self) -> None:
+        """Keep the book as it is, so that a restart need not read everything.
+
+        It changes while it is written: what happens from here on is replayed on top of it, and stands in the
+        journal before its last piece does.
+        """
+        pipeline = self._pipeline
+        pipeline.flush()
+        lanes = (*pipeline.lanes.values(), *pipeline.leaving.values())
+        marks = {str(queue.stream): queue.mark for lane in lanes for queue in lane.queues}
+        with suppress(OverloadedError):  # a full disk: the one before it still counts
+            await self._journal.save_snapshot(
+                recovery.framed(pipeline.book.dump()), self._journal.last_seq, marks
+            )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._pipeline.aftermath.tick()
+
+    async def _snapshots(self) -> None:
+        while True:
+            await asyncio.sleep(SNAPSHOT_S)
+            await self.snapshot()
+
+    async def _project(self) -> None:
+        """Fold what is new in the journal into the projection, in slices, at most a third of the time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started_s = loop.time()
+            rows = await self._ask(self._projection.catch_up, PROJECT_ROWS)
+            await asyncio.sleep(max(2 * (loop.time() - started_s), 0.0 if rows else TICK_S))
+
+    async def _retain(self, kept: Callable[[], Retention]) -> None:
+        """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""
+        while True:
+            await asyncio.sleep(RETAIN_S)
+            limits, now_ms = kept(), self._now_ms()
+            with suppress(OverloadedError):  # a full disk: deleting needs some room, too
+                await retain(self._journal, self._finished, limits, self._projection.seq, now_ms)
+                while await self._ask(self._projection.trim, now_ms - limits.records_days * DAY_MS):
+                    pass
+
+    async def _finished(self, numbers: list[int]) -> set[int]:
+        found: set[int] = await self._ask(self._projection.finished, numbers)
+        return found

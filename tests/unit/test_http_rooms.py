@@ -1,0 +1,142 @@
+"""The pure parts of the HTTP door: keys, lines, nesting, paces, the table of statuses, the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dispatcher.__main__ import main
+from dispatcher.ingest.bodies import NO_DEFAULTS, is_too_deep, read_batch, read_message
+from dispatcher.ingest.keys import KeyRing, load, make_key, save
+from dispatcher.ingest.problems import STATUSES
+from dispatcher.ingest.stream import Lines
+from dispatcher.model import Refused, SendRequest
+from dispatcher.policy.pace import HOUR_MS, MINUTE_MS, NumberPace, Rate
+from dispatcher.refusal import Code
+from tests.integration.house import run
+
+
+def test_every_refusal_has_a_status() -> None:
+    """A code that is not in the table would be answered by a guess."""
+    assert set(Code) <= set(STATUSES)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_lines_are_cut_the_same_however_they_come(size: int) -> None:
+    """Whatever the reads, the lines are those of the whole; one too long is refused in its place."""
+    octets = b'{"a":1}\n\n' + b"x" * 60 + b"\r\n{}\n" + b"y" * 50 + b"\nlast"
+    lines = Lines(50)
+    found = [line for at in range(0, len(octets), size) for line in lines.feed(octets[at : at + size])]
+    found += lines.end()
+    said = [line.code if isinstance(line, Refused) else line for line in found]
+    assert said == [b'{"a":1}', "line_too_long", b"{}", b"y" * 50, b"last"]
+
+
+DEPTHS = [
+    (b'{"messages":[{"to":"1"},{"to":"2"}]}', 3),
+    (b'{"a":"[[[[[{{{"}', 1),
+    (b'{"a":"\\"[[[","b":"\\\\"}', 1),
+    (b'{"a":"[","b":[[]]}', 3),
+    (b"[" * 500 + b"]" * 500, 500),
+]
+
+
+@pytest.mark.parametrize(("octets", "depth"), DEPTHS)
+def test_depth_is_that_of_brackets_outside_of_strings(octets: bytes, depth: int) -> None:
+    """At the limit it goes, one below it does not."""
+    assert not is_too_deep(octets, depth)
+    assert is_too_deep(octets, depth - 1)
+
+
+def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
+    """In a message and around messages; quotes in a text, nulls and escapes are no reason to refuse."""
+    fine = b'{"to":"1","text":"say \\"to\\":\\"2\\"","sender":"B","client_ref":null,"ttl_ms":5}'
+    assert isinstance(read_message(fine, NO_DEFAULTS, ""), SendRequest)
+    twice = b'{"to":"1","text":"a","sender":"B","t\\u006f":"2"}'
+    found = read_message(twice, NO_DEFAULTS, "")
+    assert isinstance(found, Refused)
+    assert found.code == "duplicate_key"
+    batch = read_batch(b'{"messages":[],"messages":[{}]}')
+    assert isinstance(batch, Refused)
+    assert batch.code == "duplicate_key"
+
+
+def test_one_number_has_its_pace() -> None:
+    """Ten a minute, twelve an hour; other numbers and sources are not concerned; the table is bounded."""
+    pace = NumberPace(10, 12, numbers_max=3)
+    start = HOUR_MS * 10
+    assert [pace.take("a", "+79000000001", start) for _ in range(10)] == [0] * 10
+    assert pace.take("a", "79000000001", start + 1) == MINUTE_MS - 1
+    assert pace.take("b", "79000000001", start) == 0
+    assert pace.take("a", "79000000002", start) == 0
+    assert [pace.take("a", "8 (900) 000-00-01", start + MINUTE_MS) for _ in range(2)] == [0, 0]
+    assert pace.take("a", "+79000000001", start + MINUTE_MS) == HOUR_MS - MINUTE_MS
+    assert pace.take("a", "+79000000001", start + HOUR_MS) == 0
+    pace.take("a", "79000000003", start)
+    assert len(pace) == 3
+
+
+def test_what_was_given_back_can_go() -> None:
+    """A message that was refused later did not count."""
+    pace = NumberPace(1, 1)
+    assert pace.take("a", "1", 0) == 0
+    pace.give_back("a", "1")
+    assert pace.take("a", "1", 0) == 0
+    assert pace.take("a", "1", 0) > 0
+
+
+def test_a_rate_fills_with_time() -> None:
+    """Two a second: two at once, then one each half second, and never more than two."""
+    rate = Rate(2.0, 0)
+    assert rate.take(5, 0) == 2
+    assert 0 < rate.wait_ms <= 501
+    assert rate.take(5, 500) == 1
+    assert rate.take(5, 100_000) == 2
+
+
+def test_the_ring_follows_its_file(tmp_path: Path) -> None:
+    """A token is right or wrong as a whole; a disabled or deleted key is gone at the next look; a broken
+    file changes nothing."""
+
+    async def scenario() -> None:
+        path = tmp_path / "keys.json"
+        key, token = make_key("core", "2026-11-24T00:00:00Z")
+        save(path, (key,))
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert token[13:] not in path.read_text()
+        now = [0.0]
+        ring = KeyRing(path, lambda: now[0])
+        await ring.open()
+        assert await ring.find(token) == key
+        for wrong in ("", token[:-1], token[:-1] + ("A" if token[-1] != "A" else "B"), "dsk_" + "é" * 52):
+            assert await ring.find(wrong) is None
+        path.write_text("{")
+        now[0] += 2
+        assert await ring.find(token) == key
+        save(path, ())
+        now[0] += 2
+        assert await ring.find(token) is None
+
+    run(scenario())
+
+
+def test_the_command_makes_keys_and_takes_them_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """create prints the token once; list never; disable, enable and delete by id; 65 for an unknown one."""
+    store = ["--store", str(tmp_path / "store"), "--json"]
+    assert main(["keys", "create", "core", "--sender", "Bank", "--class", "service", *store]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["token"].startswith(f"dsk_{made['id']}_")
+    assert main(["keys", "disable", made["id"], *store]) == 0
+    assert load(tmp_path / "store" / "keys.json")[0].is_disabled
+    assert main(["keys", "enable", made["id"], *store]) == 0
+    capsys.readouterr()
+    assert main(["keys", "list", *store]) == 0
+    listed = capsys.readouterr().out
+    assert json.loads(listed)[0]["senders"] == ["Bank"]
+    assert made["token"][13:] not in listed
+    assert main(["keys", "delete", made["id"], *store]) == 0
+    assert main(["keys", "delete", made["id"], *store]) == 65
+    assert load(tmp_path / "store" / "keys.json") == ()
+    assert main(["keys", "create", "no good name", *store]) == 78
