@@ -39,6 +39,7 @@ METRICS: Final = {
         ),
         Metric("dispatcher_messages_repeated_total", COUNTER, (), "Requests known by their key already."),
         Metric("dispatcher_messages_rejected_total", COUNTER, ("reason",), "Requests refused at the door."),
+        Metric("dispatcher_http_messages_refused_total", COUNTER, ("code",), "Of HTTP, the door's own too."),
         # carriers, out
         Metric(
             "dispatcher_submits_total",
@@ -131,6 +132,7 @@ METRICS: Final = {
 }
 
 OTHERS_COUNT: Final = (
+    "dispatcher_http_messages_refused_total",
     "dispatcher_loop_stalls_total",
     "dispatcher_http_requests_total",
     "dispatcher_http_connections_total",

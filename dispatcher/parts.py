@@ -87,7 +87,8 @@ def parts_of(owner: Owner) -> Sequence[Part]:
         more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
         context=server_context("http.tls", config.http.tls, owner.folder),
     )
-    return [telling, Fixed(admin, config, "admin"), Fixed(http, config, "http")]
+    survey.more.append(http.samples)
+    return [telling, Fixed(admin, config, "admin"), http]
 
 
 def more_routes(dispatcher: Dispatcher, users: Mapping[str, KannelUser], folder: Path) -> tuple[Route, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Final
 
 from dispatcher.cli.exits import CommandError, Exit
 
 UNIT: Final = Path(__file__).with_name("dispatcher.service")
+KEY_FILE: Final = "api.key"
+"""Beside the configuration: the first API key, for `dispatcher send --key-file`."""
 
 START: Final = """\
 # The configuration of a dispatcher. `dispatcher config check` tells everything that is wrong with it,
@@ -66,12 +69,12 @@ def run(given: argparse.Namespace) -> int:
             file.write(START)
     except FileExistsError:
         raise CommandError(f"{folder} is no folder, or {path} is there already", Exit.CANNOT_CREATE) from None
-    token = "KEY"
+    key_file = folder / KEY_FILE
     if not keys.exists():
-        token = first_key(keys)
-        print(f"The first API key, of which {keys} keeps only a hash:\n\n  {token}\n")
+        write_key(key_file, first_key(keys))
+        print(f"The first API key is in {key_file}; the dispatcher keeps only a hash of it.")
     print(f"{path} is written. Next, each in a terminal of its own:\n")
-    for command in next_commands(path, token):
+    for command in next_commands(path, key_file):
         print(f"  {command}")
     return Exit.OK
 
@@ -87,11 +90,18 @@ def first_key(path: Path) -> str:
     return token
 
 
-def next_commands(path: Path, token: str) -> list[str]:
+def write_key(path: Path, token: str) -> None:
+    """Write a token where only its owner may read it. OSError: it is there already, or cannot be written."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{token}\n")
+
+
+def next_commands(path: Path, key_file: Path) -> list[str]:
     """Return what to type next: until a first message is sent."""
     message = '{"to": "+491701234567", "sender": "Bank", "text": "Your code is 4711"}'
     return [
         "dispatcher simulate --system-id demo",
         f"dispatcher serve --config {path}",
-        f"curl -H 'Authorization: Bearer {token}' --json '{message}' http://127.0.0.1:8080/v1/messages",
+        f"curl -H \"Authorization: Bearer $(cat {key_file})\" --json '{message}' http://127.0.0.1:8080/v1/messages",
     ]

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from dispatcher.cli.exits import Exit, fail
 
 if TYPE_CHECKING:
     from dispatcher.ingest.keys import ApiKey
 
-EX_DATAERR = 65
-EX_CONFIG = 78
-CLASSES = ("authorization", "transactional", "service", "marketing")
+CLASSES: Final = ("authorization", "transactional", "service", "marketing")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "keys",
-        help="API keys of the HTTP door",
+        help="make, list and take away API keys of the HTTP door",
         description="A key's token is shown once, when it is made: only a hash of it is stored. A running "
-        "daemon follows within a second. Exit code 65: there is no such key; 78: the file cannot be used.",
+        "daemon follows within a second. Exit code 1: there is no such key.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="make a key and print its token, once")
@@ -40,9 +39,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         actions.add_parser(action, help=meaning).add_argument("key", metavar="ID", help="as `list` shows it")
     actions.add_parser("list", help="list the keys, without their secrets")
     for each in actions.choices.values():
-        where = each.add_mutually_exclusive_group(required=True)
-        where.add_argument("--store", type=Path, metavar="DIR", help="the folder of the store")
-        where.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")
+        where = each.add_mutually_exclusive_group()
+        where.add_argument(
+            "--config", type=Path, metavar="FILE", help="the daemon's; without, the one that `serve` takes"
+        )
+        where.add_argument(
+            "--store", type=Path, metavar="DIR", help="the folder of the store, if it has them"
+        )
         each.add_argument("--json", action="store_true", help="JSON for programs")
     parser.set_defaults(run=run)
 
@@ -61,25 +64,21 @@ def run(given: argparse.Namespace) -> int:
             keys = load(path)
             return _create(path, keys, given) if given.action == "create" else _change(path, keys, given)
     except ConfigError as error:
-        print(f"dispatcher keys: {error}", file=sys.stderr)
-        return EX_CONFIG
+        for problem in str(error).splitlines():
+            fail("keys", problem, Exit.CONFIG)
+        return Exit.CONFIG
 
 
 def _path(given: argparse.Namespace) -> Path:
-    """Return the file of keys. ConfigError: the configuration cannot be read."""
-    import tomllib
-
-    from dispatcher.errors import ConfigError
+    """Return the file of keys. ConfigError: the configuration is not right."""
+    from dispatcher.files import default_path, load
     from dispatcher.ingest.keys import KEYS_FILE
 
     if given.store is not None:
         return Path(given.store) / KEYS_FILE
-    try:
-        data = tomllib.loads(given.config.read_text("utf-8"))
-        named = data.get("http", {}).get("keys_file")
-        return given.config.parent / named if named else Path(data["store"]) / KEYS_FILE
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{given.config}: {error}") from None
+    loaded = load((given.config or default_path()).absolute())
+    named = loaded.config.http.keys_file
+    return loaded.folder / named if named else Path(loaded.config.store) / KEYS_FILE
 
 
 def _create(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> int:
@@ -97,7 +96,7 @@ def _create(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> 
     )
     save(path, (*keys, key))
     print(json.dumps({**_plain(key), "token": token}) if given.json else token)
-    return 0
+    return Exit.OK
 
 
 def _change(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> int:
@@ -107,8 +106,7 @@ def _change(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> 
 
     found = next((key for key in keys if key.id == given.key), None)
     if found is None:
-        print(f"dispatcher keys: no key has the id {given.key!r}", file=sys.stderr)
-        return EX_DATAERR
+        return fail("keys", f"no key has the id {given.key!r}", Exit.NO)
     changed = replace(found, is_disabled=given.action == "disable")
     left = [changed if key is found else key for key in keys]
     if given.action == "delete":
@@ -116,13 +114,13 @@ def _change(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> 
     save(path, tuple(left))
     if given.json:
         print(json.dumps(_plain(changed)))
-    return 0
+    return Exit.OK
 
 
 def _list(keys: tuple[ApiKey, ...], as_json: bool) -> int:
     if as_json:
         print(json.dumps([_plain(key) for key in keys], indent=1))
-        return 0
+        return Exit.OK
     for key in keys:
         said = [key.id, key.name, key.created_at]
         said += [f"senders: {', '.join(key.senders)}"] if key.senders else []
@@ -131,7 +129,7 @@ def _list(keys: tuple[ApiKey, ...], as_json: bool) -> int:
         said += ["reads all"] if key.may_read_all else []
         said += ["disabled"] if key.is_disabled else []
         print("  ".join(said))
-    return 0
+    return Exit.OK
 
 
 def _plain(key: ApiKey) -> dict[str, Any]:

@@ -109,12 +109,16 @@ def load(path: Path) -> tuple[ApiKey, ...]:
 
 
 def save(path: Path, keys: tuple[ApiKey, ...]) -> None:
-    """Write a file whole or not at all; only its owner may read it. OSError: it cannot be written."""
+    """Write a file whole or not at all; only its owner may read it. OSError: it cannot be written.
+
+    Written by root, it belongs to whom the folder belongs to: a daemon of that user has to read it.
+    """
     body = msgspec.json.format(msgspec.json.encode(_File(keys=keys)), indent=1) + b"\n"
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _give(descriptor, path.parent)
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
@@ -129,11 +133,18 @@ def save(path: Path, keys: tuple[ApiKey, ...]) -> None:
         os.close(folder)
 
 
+def _give(descriptor: int, folder: Path) -> None:
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold off other commands that change a file of keys."""
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
     try:
+        _give(descriptor, path.parent)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

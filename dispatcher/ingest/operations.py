@@ -11,6 +11,7 @@ from msgspec import Struct
 from dispatcher.api import Checked
 from dispatcher.ingest import kannel, openapi
 from dispatcher.ingest.bodies import Defaults, MessageAccepted, MessageIn
+from dispatcher.ingest.events import SSE
 from dispatcher.ingest.lookups import LIMIT_DEFAULT, LIMIT_MAX, MessageOut, Page
 from dispatcher.ingest.openapi import JSON, Answer, Operation, Parameter, document
 from dispatcher.ingest.problems import STATUSES, Problem
@@ -56,6 +57,7 @@ _KEY: Final = Parameter(
     "Idempotency-Key", "header", {"type": "string", "minLength": 1, "maxLength": 64},
     "The same key with the same body again is the same message.",
 )  # fmt: skip
+_CURSOR: Final = {"type": "string", "pattern": "^[0-9]{1,15}-[0-9]{1,9}$"}
 _DEFAULTS: Final = Parameter(
     "defaults", "query", TEXT, "Of NDJSON: Defaults as JSON, for what messages do not say themselves."
 )
@@ -97,6 +99,17 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/v1/messages/{id}:cancel", "cancelMessage", "Take back a message that waits",
         (Answer(200, "It ends as cancelled.", {JSON: _CANCELLED}),), ("not_found", "not_cancellable"), (_ID,),
+    ),
+    Operation(
+        "GET", "/v1/events", "getEvents", "What happened, from any place on",
+        (Answer(200, "An EventOut a line, or as server-sent events.", {NDJSON: TEXT, SSE: TEXT}),),
+        parameters=(
+            Parameter("after", "query", _CURSOR, "`id` of the last event seen; 0-0: from the start."),
+            Parameter("since", "query", {"type": "string", "format": "date-time"}, "From this time on."),
+            Parameter("types", "query", TEXT, "Separated by commas; without, all."),
+            Parameter("follow", "query", {"enum": ["true", "false"]}, "Go on with what comes; so does SSE."),
+            Parameter("Last-Event-ID", "header", _CURSOR, "Of SSE: wins over `after`."),
+        ),
     ),
     Operation(
         "GET", openapi.DOCUMENT_PATH, "getDocument", "This document",

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import ssl
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from dispatcher.config import Config
+from dispatcher.errors import ConfigError
 from dispatcher.faces import Http
 from dispatcher.ingest import tls
 from dispatcher.ingest.door import Door
@@ -88,7 +91,7 @@ class HttpServer:
         self._server: web.Server | None = None
         self._tls = context
         self._listener: asyncio.Server
-        self._watch: asyncio.Task[None]
+        self._tasks: list[asyncio.Task[None]]
 
     def __repr__(self) -> str:
         return f"<HttpServer {self.http.host}:{self.port}, {self.under_way} requests under way>"
@@ -119,15 +122,21 @@ class HttpServer:
         self._listener = await loop.create_server(
             lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
         )
-        self._watch = loop.create_task(gate.watch())
+        self._tasks = [loop.create_task(gate.watch()), loop.create_task(self._warn_daily())]
         self.port = self._listener.sockets[0].getsockname()[1]
         log.info("messages on %s:%d", self.http.host, self.port, extra={"event": "http_port"})
         return self.port
 
-    async def reload_certificate(self) -> None:
-        """Take up a new certificate for connections to come. ConfigError: unfit, the old one stays."""
+    async def reload(self, config: Config) -> None:
+        """Take up a new certificate for connections to come.
+
+        ConfigError: it is unfit, or the section has changed, which it cannot while we run; all stays.
+        """
+        if config.http != self.http:
+            raise ConfigError("http: it cannot change while the process runs; restart for that")
         if self._tls is not None and self.http.tls is not None:
             await asyncio.to_thread(tls.reload, self._tls, self.http.tls, self._folder)
+            await self.tell_days()
 
     def certificate_days(self, now_s: float) -> float | None:
         """Return for how many days the certificate's file is still good (F45); None: there is no TLS.
@@ -135,6 +144,40 @@ class HttpServer:
         Reads the file: not on the loop. ConfigError: it cannot be read.
         """
         return None if self.http.tls is None else tls.days_left(self.http.tls, self._folder, now_s)
+
+    def samples(self) -> dict[str, list[tuple[tuple[str, ...], float]]]:
+        """Return what was counted, by name of a metric and its labels: for `Survey.more`. Any time."""
+        connections = self.gate.counts if self.port else {}  # the admin port is there before us
+        return {
+            "dispatcher_http_requests_total": [
+                ((route, str(status)), count) for (route, status), count in self.requests.items()
+            ],
+            "dispatcher_http_messages_refused_total": [
+                ((code,), count) for code, count in self.intake.refused.items()
+            ],
+            "dispatcher_http_connections_total": [
+                ((result,), count) for result, count in connections.items()
+            ],
+        }
+
+    async def tell_days(self) -> None:
+        """Say in the log that the certificate ends soon, if it does."""
+        try:
+            days = await asyncio.to_thread(self.certificate_days, time.time())
+        except ConfigError as error:
+            log.error("%s", error, extra={"event": "certificate_unreadable"})
+            return
+        if days is not None and days < tls.WARN_DAYS:
+            log.warning(
+                "the certificate of the HTTP door ends in %.1f days",
+                days,
+                extra={"event": "certificate_ends"},
+            )
+
+    async def _warn_daily(self) -> None:
+        while self.http.tls is not None:
+            await self.tell_days()
+            await asyncio.sleep(tls.DAY_S)
 
     def drain(self) -> None:
         """Take no more messages: 503. What asks for a state is still answered."""
@@ -150,8 +193,9 @@ class HttpServer:
         self._service.closing.set()
         server.pre_shutdown()
         await server.shutdown(limit_ms / 1000)
-        self._watch.cancel()
-        await asyncio.gather(self._watch, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listener.wait_closed()
 
     # ---- one request ----

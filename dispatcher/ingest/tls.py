@@ -1,13 +1,17 @@
 """TLS of the HTTP door: 1.2 or later, certificates that can be changed while it runs, and when they end."""
 
+import os
 import ssl
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from dispatcher.errors import ConfigError
 from dispatcher.faces import ServerTls
 
-DAY_S = 86_400
+DAY_S: Final = 86_400
+WARN_DAYS: Final = 30
+"""From here on its end is told every day: a certificate authority may take weeks."""
 
 
 def context_of(tls: ServerTls, folder: Path) -> ssl.SSLContext:
@@ -17,7 +21,7 @@ def context_of(tls: ServerTls, folder: Path) -> ssl.SSLContext:
     _load(context, tls, folder)
     if tls.client_ca_file is not None:
         try:
-            context.load_verify_locations(folder / tls.client_ca_file)
+            context.load_verify_locations(path_of(tls.client_ca_file, folder))
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"http.tls.client_ca_file: {error}") from None
         context.verify_mode = ssl.CERT_REQUIRED
@@ -33,7 +37,7 @@ def reload(context: ssl.SSLContext, tls: ServerTls, folder: Path) -> None:
 
 def days_left(tls: ServerTls, folder: Path, now_s: float) -> float:
     """Return how many days the certificate is still good; below 0, it is not. ConfigError: see above."""
-    path = folder / tls.certificate_file
+    path = path_of(tls.certificate_file, folder)
     try:
         first = path.read_text("ascii").partition("-----BEGIN CERTIFICATE-----")[2]
         pem, found, _ = first.partition("-----END CERTIFICATE-----")
@@ -45,12 +49,20 @@ def days_left(tls: ServerTls, folder: Path, now_s: float) -> float:
         raise ConfigError(f"http.tls.certificate_file: {path}: {error}") from None
 
 
+def path_of(name: str, folder: Path) -> Path:
+    """Return where a file is: where systemd puts credentials, if it is there, or in the folder."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    inside = Path(credentials, name) if credentials else folder / name
+    return inside if inside.exists() else folder / name
+
+
 def _load(context: ssl.SSLContext, tls: ServerTls, folder: Path) -> None:
-    key = None if tls.key_file is None else folder / tls.key_file
+    path = path_of(tls.certificate_file, folder)
+    key = None if tls.key_file is None else path_of(tls.key_file, folder)
     try:
-        context.load_cert_chain(folder / tls.certificate_file, key, password="")  # never ask a terminal
+        context.load_cert_chain(path, key, password="")  # never ask a terminal
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"http.tls: {folder / tls.certificate_file}: {error}") from None
+        raise ConfigError(f"http.tls: {path}: {error}") from None
 
 
 def _not_after(octets: bytes) -> datetime:

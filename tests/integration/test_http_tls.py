@@ -9,7 +9,9 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
+from dispatcher.config import from_dict
 from dispatcher.errors import ConfigError
 from dispatcher.faces import Http, ServerTls
 from dispatcher.ingest import tls
@@ -30,6 +32,14 @@ def test_tls_with_certificates_of_clients_and_a_new_one_of_ours(
         section = ServerTls(certificate_file="server.pem", client_ca_file=str(certificates["ca"]))
         http = Http(port=0, tls=section, require_key=False)
         server = HttpServer(cast(Any, None), http, KeyRing(tmp_path / "keys.json"), folder=tmp_path)
+        config = from_dict(
+            {
+                "store": "s",
+                "carriers": {"c": {"host": "h", "port": 1, "system_id": "b"}},
+                "routes": [{"carriers": ["c"]}],
+            }
+        )
+        config = replace(config, http=http)
         await server.start()
         url = f"https://127.0.0.1:{server.port}/v1/nothing"
 
@@ -49,13 +59,43 @@ def test_tls_with_certificates_of_clients_and_a_new_one_of_ours(
 
         file.write_text("nothing")
         with pytest.raises(ConfigError):
-            await server.reload_certificate()
+            await server.reload(config)
         assert await ask("client") == 404
+        with pytest.raises(ConfigError, match="cannot change while"):
+            await server.reload(replace(config, http=Http()))
         shutil.copy(certificates["untrusted"], file)
-        await server.reload_certificate()
+        await server.reload(config)
         with pytest.raises(aiohttp.ClientError):
             await ask("client")
         await server.stop()
+
+    run(scenario())
+
+
+def test_a_certificate_that_ends_soon_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F45: from 30 days before its end on, and not earlier; it is found among systemd's credentials."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    async def told(days: int) -> list[str]:
+        made = authority.issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=days))
+        made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "a.pem")
+        http = Http(port=0, tls=ServerTls(certificate_file="a.pem"), require_key=False)
+        server = HttpServer(
+            cast(Any, None), http, KeyRing(tmp_path / "keys.json"), folder=tmp_path / "elsewhere"
+        )
+        caplog.clear()
+        await server.start()
+        await server.tell_days()
+        await server.stop()
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+    async def scenario() -> None:
+        assert await told(40) == []
+        assert set(await told(20)) == {"the certificate of the HTTP door ends in 20.0 days"}
 
     run(scenario())
 

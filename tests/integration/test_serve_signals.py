@@ -159,6 +159,14 @@ def test_messages_come_by_http_until_it_is_told_to_stop() -> None:
                 assert await post(port, "wrong", 1) == 401
                 assert await post(port, token, 1) == 202
                 await until(lambda: submits(smsc), "it is submitted")
+                admin = (await served.says("admin_port"))["msg"].rpartition(":")[2]
+                async with (
+                    aiohttp.ClientSession() as client,
+                    client.get(f"http://127.0.0.1:{admin}/metrics") as response,
+                ):
+                    metrics = await response.text()
+                assert 'http_requests_total{route="/v1/messages",status="202"} 1.0' in metrics
+                assert 'http_requests_total{route="/v1/messages",status="401"} 1.0' in metrics
                 served.signal(signal.SIGTERM)
                 await served.says("stopping")
                 assert await post(port, token, 2) == 503

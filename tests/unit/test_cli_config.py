@@ -150,7 +150,10 @@ def test_init_writes_what_works(tmp_path: Path, capsys: pytest.CaptureFixture[st
     path = folder / "dispatcher.toml"
     assert all(f"  {word} " in said for word in ("dispatcher simulate", "dispatcher serve", "curl"))
     (key,) = load_keys(folder / "data" / "keys.json")
-    assert f"{key.id}_"
+    token = (folder / "api.key").read_text().strip()
+    assert token.startswith(f"dsk_{key.id}_")
+    assert token not in said, "a terminal's history is no place for it"
+    assert stat.S_IMODE((folder / "api.key").stat().st_mode) == 0o600
     assert f"dispatcher serve --config {path}" in said
     assert main(["config", "check", "--config", str(path)]) == 0
     assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700

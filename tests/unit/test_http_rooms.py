@@ -1,13 +1,14 @@
 """The pure parts of the HTTP door: keys, lines, nesting, paces, the table of statuses, the command."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from dispatcher.__main__ import main
 from dispatcher.ingest.bodies import NO_DEFAULTS, is_too_deep, read_batch, read_message
-from dispatcher.ingest.keys import KeyRing, load, make_key, save
+from dispatcher.ingest.keys import KeyRing, load, locked, make_key, save
 from dispatcher.ingest.problems import STATUSES
 from dispatcher.ingest.stream import Lines
 from dispatcher.model import Refused, SendRequest
@@ -123,7 +124,7 @@ def test_the_ring_follows_its_file(tmp_path: Path) -> None:
 def test_the_command_makes_keys_and_takes_them_away(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """create prints the token once; list never; disable, enable and delete by id; 65 for an unknown one."""
+    """create prints the token once; list never; disable, enable and delete by id; 1 for an unknown one."""
     store = ["--store", str(tmp_path / "store"), "--json"]
     assert main(["keys", "create", "core", "--sender", "Bank", "--class", "service", *store]) == 0
     made = json.loads(capsys.readouterr().out)
@@ -137,6 +138,37 @@ def test_the_command_makes_keys_and_takes_them_away(
     assert json.loads(listed)[0]["senders"] == ["Bank"]
     assert made["token"][13:] not in listed
     assert main(["keys", "delete", made["id"], *store]) == 0
-    assert main(["keys", "delete", made["id"], *store]) == 65
+    assert main(["keys", "delete", made["id"], *store]) == 1
     assert load(tmp_path / "store" / "keys.json") == ()
     assert main(["keys", "create", "no good name", *store]) == 78
+
+
+def test_the_command_finds_the_keys_of_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the store, or where http.keys_file says, also when conf.d says it; 78 names file and key."""
+    path = tmp_path / "dispatcher.toml"
+    path.write_text(
+        'store = "data"\n[carriers.c]\nhost = "h"\nport = 1\nsystem_id = "b"\n[[routes]]\ncarriers = ["c"]\n'
+    )
+    config = ["--config", str(path)]
+    assert main(["keys", "create", "core", *config]) == 0
+    assert load(tmp_path / "data" / "keys.json")[0].name == "core"
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "keys.toml").write_text('[http]\nkeys_file = "mine.json"\n')
+    assert main(["keys", "create", "desk", *config]) == 0
+    assert [key.name for key in load(tmp_path / "mine.json")] == ["desk"]
+    capsys.readouterr()
+    path.write_text('store = "data"\nstor = 1\n')
+    assert main(["keys", "list", *config]) == 78
+    assert "dispatcher.toml:2: stor: unknown key" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_keys_written_by_root_belong_to_the_folders_owner(tmp_path: Path) -> None:
+    """Else a daemon that is not root could not read what `dispatcher keys` wrote."""
+    os.chown(tmp_path, 65_534, 65_534)
+    path = tmp_path / "keys.json"
+    with locked(path):
+        save(path, ())
+    assert {file.stat().st_uid for file in tmp_path.iterdir()} == {65_534}
