@@ -150,6 +150,8 @@ class Receiver:
         self.queue.restore(progress.cursor, progress.done, waiting)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(each) for each in (self._reading(), self._running(), self._saving())]
+        for task in self._tasks:
+            task.add_done_callback(self._on_end)
 
     async def stop(self, limit_ms: int) -> None:
         """Let calls under way come back within a limit, write what came of them; the rest is told later."""
@@ -180,6 +182,11 @@ class Receiver:
         for each in waiting:
             self.queue.hold(each)
         self._wake.set()
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        """Say of a task that ended by a fault of ours: nobody waits for it."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("receiver %s tells nothing any more: a fault inside", self.name, exc_info=error)
 
     # ---- its three tasks ----
 
@@ -236,7 +243,7 @@ class Receiver:
         if parcel is None:
             answer = Answer(True)  # it was trimmed meanwhile
         else:
-            answer = await self._channel.call(parcel, item.attempts + 1)
+            answer = await self._call(parcel, item.attempts + 1)
         now_ms = self._now_ms()
         if answer.is_done:
             self.delivered += events
@@ -261,6 +268,13 @@ class Receiver:
         await written
         self.queue.free(item)
         self._wake.set()
+
+    async def _call(self, parcel: Parcel, attempt: int) -> Answer:
+        try:
+            return await self._channel.call(parcel, attempt)
+        except Exception as error:  # whatever a receiver makes a library raise, its place is given back
+            log.error("receiver %s: a fault inside, %s", self.name, type(error).__name__)
+            return Answer(False, "fault")
 
     async def _parcel(self, item: Item) -> Parcel | None:
         if item.parts:

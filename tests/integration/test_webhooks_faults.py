@@ -10,6 +10,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from dispatcher.app import Dispatcher
+from dispatcher.outcomes.receiver import Answer
+from dispatcher.outcomes.webhook import Caller
 from dispatcher.simulator import Simulator
 from tests.integration.hooks import Call, Listener, hook, hooks_config, never, telling
 from tests.integration.house import Clock, accepted, outcomes, request, requests, run, until
@@ -281,5 +283,27 @@ def test_no_address_inside_is_called(tmp_path: Path, url: str, means: str) -> No
                 whys = {each[2].why for each in receiver.queue._waiting}
                 assert whys <= {"address_forbidden", "address_malformed"}
                 assert listener.calls == []
+
+    run(scenario())
+
+
+def test_a_fault_of_ours_takes_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised in a call, it counts as a failure: the delivery is made later, and others go on."""
+
+    async def scenario() -> None:
+        call, faults = Caller.call, [RuntimeError("x")] * 3
+
+        async def faulty(self: Caller, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+            if faults:
+                raise faults.pop()
+            return await call(self, url, body, headers)
+
+        monkeypatch.setattr(Caller, "call", faulty)
+        async with Simulator() as smsc, Listener() as listener:
+            config = hooks_config(tmp_path, smsc, webhooks={"core": hook(listener, parallel=2)})
+            async with Dispatcher(config) as dispatcher, telling(dispatcher, tmp_path) as told:
+                accepted(await dispatcher.send(requests(10)))
+                await until(lambda: told.receivers["core"].delivered == 10)
+                assert told.receivers["core"].failed == 3
 
     run(scenario())
