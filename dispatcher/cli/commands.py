@@ -19,7 +19,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("init", "write a configuration to start with"),
         Command("serve", "run the dispatcher"),
         Command("config", "check a configuration, show what it adds up to, or its schema"),
-        Command("keys", "API keys of the HTTP door"),
+        Command("keys", "make, list and take away API keys of the HTTP door"),
         Command("top", "show what a running dispatcher does"),
         Command("webhooks", "show who is told of events, send again what was given up"),
         Command("openapi", "print the OpenAPI document of the HTTP API"),

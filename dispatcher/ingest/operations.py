@@ -25,7 +25,8 @@ BODY: Final = ("too_slow", "too_large", "media_type", "too_deep")
 OF_A_MESSAGE: Final = (
     "number_malformed", "number_ambiguous", "sender_not_possible", "text_length", "text_not_encodable",
     "too_many_segments", "no_route", "key_malformed", "ttl_out_of_range", "send_after_malformed",
-    "send_after_too_late", "callback_malformed", "callback_not_possible", "duplicate_key", "sender_not_allowed", "class_not_allowed",
+    "send_after_too_late", "callback_malformed", "callback_not_possible", "duplicate_key",
+    "sender_not_allowed", "class_not_allowed",
     "idempotency_conflict", "rate_limited", "number_limited", "overloaded", "closing", "store_failed",
     "batch_too_large",
 )  # fmt: skip

@@ -53,7 +53,7 @@ def test_a_daemon_takes_up_a_webhook(tmp_path: Path) -> None:
                 tmp_path,
                 smsc,
                 http={"port": 0, "require_key": False},
-                callbacks={"allow_private": True},
+                callbacks={"enabled": True, "allow_private": True},
                 event_files={"siem": {"path": file.name, "events": ["finished"]}},
             )
             path = house.write(tmp_path, data)
