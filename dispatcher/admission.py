@@ -327,7 +327,8 @@ def _flaw(request: Any) -> Refused | None:
         and type(request.ttl_ms) is type(request.send_after_ms) is int
         and type(request.traffic_class) is TrafficClass
         and type(request.source) is str
-        and request.client_ref is request.idempotency_key is None
+        and _is_plain(request.client_ref)
+        and _is_plain(request.idempotency_key)
         and request.callback is None
     ):
         return None
@@ -353,6 +354,11 @@ def _flaw(request: Any) -> Refused | None:
     if type(value) not in (int, TrafficClass) or value not in _CLASSES:
         return Refused("malformed", "a TrafficClass is expected", "traffic_class", request.client_ref)
     return None
+
+
+def _is_plain(name: object) -> bool:
+    """Whether it is nothing, or a string of ASCII: what most names are, and quickly seen."""
+    return name is None or (type(name) is str and name.isascii())
 
 
 def _is_whole(text: str) -> bool:
@@ -386,17 +392,11 @@ def _hash(key: str, source: str = "") -> int:
 
 
 def _hash_of_body(request: SendRequest) -> int:
-    body: tuple[object, ...] = (
-        request.to,
-        request.text,
-        request.sender,
-        int(request.traffic_class),
-        request.ttl_ms,
-        request.send_after_ms,
-    )
-    if request.callback is not None:
-        body = (*body, request.callback.url, request.callback.mask)
-    return _hash(repr(body))
+    numbers = f"{request.traffic_class:d} {request.ttl_ms} {request.send_after_ms}"
+    body = f"{request.to}\0{request.sender}\0{numbers}\0{request.text}"
+    if (callback := request.callback) is not None:
+        body = f"{callback.mask} {callback.url}\0{body}"
+    return _hash(body)
 
 
 def _refused(request: SendRequest, refusal: Refusal) -> Refused:

@@ -16,8 +16,11 @@ from dispatcher.store.retention import retain
 
 SNAPSHOT_S: Final = 60.0
 """Between snapshots: a restart replays the events of about a minute."""
-PROJECT_ROWS: Final = 16
-"""Of the journal, folded into the projection at a time: some milliseconds."""
+PROJECT_ROWS: Final = 256
+"""Of the journal, folded into the projection at a time: what a message went through there costs one insert."""
+PROJECT_S: Final = 1.5
+"""Between two foldings, at least: most of what is sent is answered and reported by then. Whoever asks for a
+status does not wait for it: a look-up folds first."""
 RETAIN_S: Final = 600.0
 """Between two looks for what is kept no longer: days are not counted by the second."""
 
@@ -77,7 +80,9 @@ class Upkeep:
         while True:
             started_s = loop.time()
             rows = await self._ask(self._projection.catch_up, PROJECT_ROWS)
-            await asyncio.sleep(max(2 * (loop.time() - started_s), 0.0 if rows else TICK_S))
+            await asyncio.sleep(
+                max(2 * (loop.time() - started_s), 0.0 if rows == PROJECT_ROWS else PROJECT_S)
+            )
 
     async def _retain(self, kept: Callable[[], Retention]) -> None:
         """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""

@@ -44,7 +44,7 @@ message_id = { notation = "HEX", receipt_notation = "decimal" }
 [accounts.east]  # cuts the line now and then
 latency_ms = 3
 receipts = { delay_ms = 500 }
-mischief = [{ kind = "reset", share = 0.00003 }]
+mischief = [{ kind = "reset", share = 0.00002 }]
 """
 CARRIERS: Final = ("north", "south", "east")
 _DAEMON: Final = """\
