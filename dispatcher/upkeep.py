@@ -17,7 +17,7 @@ from dispatcher.store.retention import retain
 SNAPSHOT_S: Final = 60.0
 """Between snapshots: a restart replays the events of about a minute."""
 PROJECT_ROWS: Final = 256
-"""Of the journal, folded into the projection at a time: what a message went through there costs one insert."""
+"""Of the journal, folded into the projection at a time: what a message met there costs one insert."""
 PROJECT_S: Final = 1.5
 """Between two foldings, at least: most of what is sent is answered and reported by then. Whoever asks for a
 status does not wait for it: a look-up folds first."""
