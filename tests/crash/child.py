@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
-from dispatcher import app
+from dispatcher import prepare
 from dispatcher.accounts import account_of
 from dispatcher.app import Dispatcher
 from dispatcher.config import Carrier
@@ -93,7 +93,7 @@ def _hurry() -> None:
         waits = {"first_ms": 50, "most_ms": 50, "spacing_ms": 50, "quiet_ms": 0, "ramp_ms": 0}
         return replace(account, backoff=account.backoff._replace(**waits))
 
-    vars(app)["account_of"] = at_once
+    vars(prepare)["account_of"] = at_once
     cast(Any, Journal).open = partial(Journal.open, reserve_octets=1 << 16)
 
 
