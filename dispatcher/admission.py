@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -20,8 +20,9 @@ from dispatcher._ext.keys import Keys, message_id
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
-from dispatcher.model import Accepted, Callback, Message, Refused, SendRequest, TrafficClass
+from dispatcher.model import Accepted, Message, Refused, SendRequest
 from dispatcher.refusal import Code, Refusal
+from dispatcher.slips import flaw
 
 KEY_MAX: Final = 64
 """Characters of a client_ref or an idempotency_key: two UUIDs and a separator fit nearly, a text does not."""
@@ -164,7 +165,7 @@ class Admission:
     def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
         """Return the hashes of keys that are not known here."""
         keys = [
-            (each.idempotency_key or each.client_ref, each.source) for each in requests if _flaw(each) is None
+            (each.idempotency_key or each.client_ref, each.source) for each in requests if flaw(each) is None
         ]
         hashes = [_hash(key, source) for key, source in keys if key]
         return [key_hash for key_hash in hashes if self.keys.get(key_hash) is None]
@@ -215,8 +216,8 @@ class Admission:
         self, request: SendRequest, now_ms: int, random_bits: int, closed: Sequence[int], batch: Batch | None
     ) -> Refused | int | Message:
         """Without a batch it is a dry run, which changes nothing."""
-        if (flaw := _flaw(request)) is not None:
-            return flaw
+        if (slip := flaw(request)) is not None:
+            return slip
         traffic_class = request.traffic_class
         policy = self._policies[traffic_class]
         key_hash = body_hash = 0
@@ -311,62 +312,6 @@ class Admission:
         batch.messages.append(message)
         batch.frames.append(frames)
         return message
-
-
-_INTEGERS: Final = ("ttl_ms", "send_after_ms")
-_STRINGS: Final = ("to", "text", "sender", "source")
-_NAMES: Final = ("client_ref", "idempotency_key")
-_CLASSES: Final = frozenset(map(int, TrafficClass))
-
-
-def _flaw(request: Any) -> Refused | None:
-    """Say which field is of a type that cannot be: a program's slip, which types alone do not stop."""
-    if (
-        type(request) is SendRequest
-        and type(request.to) is type(request.text) is type(request.sender) is str
-        and type(request.ttl_ms) is type(request.send_after_ms) is int
-        and type(request.traffic_class) is TrafficClass
-        and type(request.source) is str
-        and _is_plain(request.client_ref)
-        and _is_plain(request.idempotency_key)
-        and request.callback is None
-    ):
-        return None
-    if not isinstance(request, SendRequest):
-        return Refused("malformed", f"a SendRequest is expected, not {type(request).__name__}")
-    for name in _STRINGS:
-        if not isinstance(value := getattr(request, name), str):
-            return Refused("malformed", f"a string is expected, not {type(value).__name__}", name)
-    for name in _INTEGERS:
-        if type(value := getattr(request, name)) is not int:
-            detail = f"whole milliseconds are expected, not {type(value).__name__}"
-            return Refused("malformed", detail, name)
-    for name in _NAMES:
-        value = getattr(request, name)
-        if value is not None and not (isinstance(value, str) and _is_whole(value)):
-            return Refused("malformed", "a string without halves of surrogate pairs is expected", name)
-    callback = request.callback
-    if callback is not None and not (
-        isinstance(callback, Callback) and isinstance(callback.url, str) and type(callback.mask) is int
-    ):
-        return Refused("malformed", "a Callback is expected", "callback", request.client_ref)
-    value = request.traffic_class
-    if type(value) not in (int, TrafficClass) or value not in _CLASSES:
-        return Refused("malformed", "a TrafficClass is expected", "traffic_class", request.client_ref)
-    return None
-
-
-def _is_plain(name: object) -> bool:
-    """Whether it is nothing, or a string of ASCII: what most names are, and quickly seen."""
-    return name is None or (type(name) is str and name.isascii())
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def number_of(message_id: bytes) -> int:

@@ -30,6 +30,7 @@ from dispatcher.carrier.lane import Lane
 from dispatcher.config import Config
 from dispatcher.errors import ConfigError
 from dispatcher.feed import Feed
+from dispatcher.gather import Gather
 from dispatcher.model import Accepted, Event, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 from dispatcher.prepare import Prepared, prepare
@@ -73,6 +74,7 @@ class Dispatcher:
         self._tasks: list[asyncio.Task[None]] = []
         self._prepared: Prepared
         self._upkeep: Upkeep
+        self._gather: Gather
         self._reloading = asyncio.Lock()
         self._corrupt: list[tuple[int, int, int, int]] = []
 
@@ -108,6 +110,8 @@ class Dispatcher:
         Many are taken in slices, between which the loop is free (law 12).
         """
         self._check_open()
+        if len(requests) == 1:
+            return [await self._gather.one(requests[0])]
         if len(requests) <= SLICE:
             return await self.pipeline.accept(requests)
         slices: list[asyncio.Task[list[Accepted | Refused]]] = []
@@ -312,6 +316,7 @@ class Dispatcher:
         self.feed = Feed(self.journal, self.journal.carrier_names)
         self.pipeline = reload.assemble(prepared, self.journal, self._on_failure, self._now_ms)
         self.pipeline.recall = self._recall
+        self._gather = Gather(self.pipeline.accept)
         self._prepared = prepared
 
     def _on_corrupt(self, seq: int, stream: int, first: int, last: int) -> None:

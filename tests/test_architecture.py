@@ -21,7 +21,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     # 1: values and settings.
     1: ("model", "convert", "delivery", "faces", "config", "refusal", "state", "metrics"),
     # 2: pure logic, see IMPURE.
-    2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts",
+    2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts", "slips",
         "carrier.profile",
         "carrier.profiles", "carrier.queue", "carrier.schedule", "carrier.retry", "smpp.session",
         "smpp.receipt_text", "smpp.time", "smpp.address", "smpp.flags", "smpp.data_coding", "smpp.rate",
@@ -31,7 +31,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation", "cancelling",
-        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "simulator"),
+        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
     # 5: who puts it all together.
     5: ("app", "upkeep", "survey", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -50,7 +50,7 @@ UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("s
           ("state", "model"),
           ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
           ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
-          ("admission", "carrier.profile"), ("admission", "carrier.schedule"),
+          ("admission", "carrier.profile"), ("admission", "slips"), ("admission", "carrier.schedule"),
           ("dlr_url", "api"),
           ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,

@@ -1,0 +1,60 @@
+"""Slips of a program that calls us: a field of a type that cannot be, which types alone do not stop."""
+
+from typing import Any, Final
+
+from dispatcher.model import Callback, Refused, SendRequest, TrafficClass
+
+_INTEGERS: Final = ("ttl_ms", "send_after_ms")
+_STRINGS: Final = ("to", "text", "sender", "source")
+_NAMES: Final = ("client_ref", "idempotency_key")
+_CLASSES: Final = frozenset(map(int, TrafficClass))
+
+
+def flaw(request: Any) -> Refused | None:
+    """Say which field is of a type that cannot be: a program's slip, which types alone do not stop."""
+    if (
+        type(request) is SendRequest
+        and type(request.to) is type(request.text) is type(request.sender) is str
+        and type(request.ttl_ms) is type(request.send_after_ms) is int
+        and type(request.traffic_class) is TrafficClass
+        and type(request.source) is str
+        and _is_plain(request.client_ref)
+        and _is_plain(request.idempotency_key)
+        and request.callback is None
+    ):
+        return None
+    if not isinstance(request, SendRequest):
+        return Refused("malformed", f"a SendRequest is expected, not {type(request).__name__}")
+    for name in _STRINGS:
+        if not isinstance(value := getattr(request, name), str):
+            return Refused("malformed", f"a string is expected, not {type(value).__name__}", name)
+    for name in _INTEGERS:
+        if type(value := getattr(request, name)) is not int:
+            detail = f"whole milliseconds are expected, not {type(value).__name__}"
+            return Refused("malformed", detail, name)
+    for name in _NAMES:
+        value = getattr(request, name)
+        if value is not None and not (isinstance(value, str) and _is_whole(value)):
+            return Refused("malformed", "a string without halves of surrogate pairs is expected", name)
+    callback = request.callback
+    if callback is not None and not (
+        isinstance(callback, Callback) and isinstance(callback.url, str) and type(callback.mask) is int
+    ):
+        return Refused("malformed", "a Callback is expected", "callback", request.client_ref)
+    value = request.traffic_class
+    if type(value) not in (int, TrafficClass) or value not in _CLASSES:
+        return Refused("malformed", "a TrafficClass is expected", "traffic_class", request.client_ref)
+    return None
+
+
+def _is_plain(name: object) -> bool:
+    """Whether it is nothing, or a string of ASCII: what most names are, and quickly seen."""
+    return name is None or (type(name) is str and name.isascii())
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
