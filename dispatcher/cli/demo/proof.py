@@ -101,20 +101,24 @@ def prove(folder: Path, doubled_most: int) -> Proof:
     proof.repeated = campaign.repeated + codes.repeated
     tokens = [f"m{number}" for number in range(traffic.MESSAGES)]
     tokens += [f"c{number}" for number in range(len(codes.asked_ms))]
+    torn = {name.split(":")[1] for name in seen if name.startswith("unfinished:")}
     for token in tokens:
-        _prove(proof, token, stored, seen[token].copies if token in seen else [])
+        copies = seen[token].copies if token in seen else []
+        _prove(proof, token, stored, copies, traffic.number_of(token) in torn)
     proof.ended_twice += stored.doubles
     proof.audit_complaints = sum(audit(folder / "store").wrong.values())
     _time(proof, codes, seen)
     return proof
 
 
-def _prove(proof: Proof, token: str, stored: Stored, copies: list[Copy]) -> None:
-    """Judge one message."""
+def _prove(proof: Proof, token: str, stored: Stored, copies: list[Copy], is_torn: bool) -> None:
+    """Judge one message. `is_torn`: the line was cut between its segments, and only some of them came: the
+    carriers could not join them, and know the number alone. It cannot be delivered, then."""
     ends = stored.outcomes.get(token, [])
     taken = Counter(_place(copy) for copy in copies if copy.statuses != _THROTTLED)
     proof.ended_twice += len(ends) > 1
-    proof.lost += not ends or (not taken and ends[0] is not Outcome.UNKNOWN)
+    is_there = bool(taken) or (is_torn and Outcome.DELIVERED not in ends)
+    proof.lost += not ends or (not is_there and ends[0] is not Outcome.UNKNOWN)
     for end in ends[:1]:
         name = stored.classes[token].name.lower()
         proof.outcomes[name][stored.corrected.get(token, end).name.lower()] += 1

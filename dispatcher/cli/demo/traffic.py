@@ -118,6 +118,11 @@ def code(number: int) -> dict[str, Any]:
     }
 
 
+def number_of(token: str) -> str:
+    """Return the digits of the number that a token's message goes to."""
+    return f"4917{'0' if token[0] == 'm' else '1'}{int(token[1:]):07d}"
+
+
 class Answers(msgspec.Struct):
     """What one client knows in the end."""
 
