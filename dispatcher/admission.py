@@ -56,8 +56,6 @@ class Batch:
     """Of each message in `verdicts`."""
     repeats: list[tuple[int, int]] = field(default_factory=list)
     """(place, n) of what was accepted before: the verdict is to be filled in."""
-    orders: dict[tuple[tuple[int, ...], int], tuple[int, ...]] = field(default_factory=dict)
-    """Of carriers and class: in which order they are tried just now."""
 
     def by_queue(self) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
         """Divide messages and frames of what can go at once by (carrier, class), in order."""
@@ -264,11 +262,7 @@ class Admission:
         if not carriers:
             return _refused(request, _NO_ROUTE)
         if self.reorder is not None and batch is not None:
-            order = batch.orders.get((carriers, traffic_class))
-            if order is None:
-                order = self.reorder(carriers, traffic_class, now_ms)
-                batch.orders[carriers, traffic_class] = order
-            carriers = order
+            carriers = self.reorder(carriers, traffic_class, now_ms)
         slot = hash(to) & (_REFERENCES - 1)
         reference = self._references[slot]
         message = Message(

@@ -83,7 +83,7 @@ def both(folder: Path, scenario: Callable[[Side, Side, Simulator, Simulator], Aw
             Simulator(Behaviour(password="secret")) as theirs,
             Simulator(Behaviour()) as ours,
             Kannels(folder, theirs) as kannels,
-            Dispatcher(config_for(folder, ours)) as dispatcher,
+            Dispatcher(config_for(folder, ours, callbacks={"enabled": True})) as dispatcher,
         ):
             await until(lambda: ours.account("bank").binds == 1)
             peer, own = Side(session, theirs), Side(session, ours)
@@ -276,7 +276,8 @@ def test_a_message_goes_its_way(tmp_path: Path) -> None:
     """What sendsms took is delivered, with its source and its callback kept."""
 
     async def scenario() -> None:
-        async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
+        config = {"callbacks": {"enabled": True}}
+        async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc, **config)) as dispatcher:
             app = web.Application()
             users = {"test": KannelUser(password_env="X", traffic_class="authorization")}
             kannel = Kannel(users, {"test": "test"}, has_bind(dispatcher), dispatcher.pipeline.now_ms)
