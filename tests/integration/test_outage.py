@@ -40,8 +40,8 @@ def ended(events: list[Event]) -> list[Event]:
 def test_all_carriers_are_away_for_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F44: both carriers are lost for an hour. Messages are accepted until a class has its limit, then
     refused with a time to come again; codes expire at the first tick after their deadline, unsent, and
-    nothing else does; at the return no second of an account holds more than its TPS, and payments go first: of
-    advertising that waited as long only the share that keeps it from starving."""
+    nothing else does; at the return no second of an account holds more than its TPS, and payments go first:
+    of advertising that waited as long only the share that keeps it from starving."""
 
     async def scenario() -> None:
         clock = Clock()
