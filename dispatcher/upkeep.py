@@ -1,6 +1,8 @@
 """Done now and then beside the path: ticks, snapshots, the projection, letting go of what is old."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
@@ -23,6 +25,11 @@ PROJECT_S: Final = 1.5
 status does not wait for it: a look-up folds first."""
 RETAIN_S: Final = 600.0
 """Between two looks for what is kept no longer: days are not counted by the second."""
+
+STEP_MS: Final = 5_000
+"""The wall clock jumps by more between two ticks: NTP slews what is less; a leap second is one."""
+
+log = logging.getLogger("dispatcher.upkeep")
 
 Ask = Callable[..., Awaitable[Any]]
 """(call, arguments) -> its result, from the projection's own thread."""
@@ -65,8 +72,16 @@ class Upkeep:
             )
 
     async def _tick(self) -> None:
+        steps = Steps(self._now_ms(), time.monotonic_ns())
         while True:
             await asyncio.sleep(TICK_S)
+            if step_ms := steps.look(self._now_ms(), time.monotonic_ns()):
+                log.error(
+                    "alarm: the wall clock was put %s by %.1f s; deadlines and schedules follow it",
+                    "forward" if step_ms > 0 else "back",
+                    abs(step_ms) / 1000,
+                    extra={"event": "clock_stepped", "ms": step_ms},
+                )
             self._pipeline.aftermath.tick()
 
     async def _snapshots(self) -> None:
@@ -97,3 +112,19 @@ class Upkeep:
     async def _finished(self, numbers: list[int]) -> set[int]:
         found: set[int] = await self._ask(self._projection.finished, numbers)
         return found
+
+
+class Steps:
+    """Finds steps of the wall clock: it is compared with the monotonic one from look to look (F12)."""
+
+    def __init__(self, now_ms: int, now_ns: int) -> None:
+        self._ahead_ms = now_ms - now_ns // 1_000_000
+
+    def look(self, now_ms: int, now_ns: int) -> int:
+        """Return by how many milliseconds the wall clock was put since the last look; 0: by STEP_MS at most.
+
+        A slew never adds up to a step: only what lies between two looks counts.
+        """
+        before_ms, self._ahead_ms = self._ahead_ms, now_ms - now_ns // 1_000_000
+        step_ms = self._ahead_ms - before_ms
+        return step_ms if abs(step_ms) > STEP_MS else 0

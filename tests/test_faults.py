@@ -11,6 +11,7 @@ from tests.test_architecture import ROOT
 FAULTS: dict[int, str] = {
     6: "killed after a webhook's answer",
     7: "SIGTERM under load",
+    12: "the clock is put",
     14: "the event loop stands",
     15: "two daemons on one store",
     21: "fsync fails",
