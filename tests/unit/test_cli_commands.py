@@ -120,6 +120,7 @@ def test_an_error_of_the_system_is_one_line_with_advice(
 
 def test_ctrl_c_leaves_no_traceback() -> None:
     """SIGINT ends any command with 130 and nothing but an empty line."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin with it ignored
     process = subprocess.Popen(
         [sys.executable, "-m", "dispatcher", "segments", "--file", "-"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
