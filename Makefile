@@ -35,7 +35,7 @@ check: $(BUILT)  ## lint, format, types, stubs, architecture
 	step "stubs and architecture" $(PY) -m pytest tests/test_stubs.py tests/test_architecture.py
 	exit $$status
 
-demo: $(BUILT)  ## see it work: 200,000 segments, kill -9 in the middle, and the proof, in about a minute
+demo: $(BUILT)  ## see it work: 400,000 segments over HTTP, kill -9 in the middle, and the proof, in about a minute
 	@$(PY) -m dispatcher.cli.demo
 
 crash: $(BUILT)  ## kill -9 at fail-points chosen by a seed, and reconcile the ledgers (KILLS=200 ARGS='--seed 7')

@@ -97,7 +97,7 @@ def described(message: dict[str, Any]) -> Iterator[str]:
     for segment in message["segments"]:
         where = f" by {segment['carrier']}" if segment.get("carrier") else ""
         known_as = f", smsc_message_id {segment['smsc_message_id']}" if segment.get("smsc_message_id") else ""
-        yield f"  segment {segment['segment']}: {segment['state']}{where}{known_as}"
+        yield f"  segment {segment['segment']}: {segment.get('state', 'waiting')}{where}{known_as}"
 
 
 def event_line(event: dict[str, Any]) -> str:
