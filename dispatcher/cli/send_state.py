@@ -71,12 +71,17 @@ def begin(path: Path | None, file: str, options: str, restart: bool) -> State:
         new = State(secrets.token_hex(RUN_DIGITS // 2), file, options)
     else:
         new = State(hashlib.sha256(f"{file} {options}".encode()).hexdigest()[:RUN_DIGITS], file, options)
-    if path is None or restart or not path.exists():
+    if path is None or not (path.exists() or path.is_symlink()):
         return new
+    if path.is_symlink() or not path.is_file():
+        raise CommandError(f"{path}: a regular file is expected for the state", Exit.USAGE)
     try:
         old = msgspec.json.decode(path.read_bytes(), type=State)
-    except msgspec.DecodeError as error:
-        raise CommandError(f"{path}: {error}; --restart sends the file as new", Exit.DATA) from None
+    except msgspec.DecodeError:
+        why = "it is not a state of `dispatcher send`, or is damaged; move it away"
+        raise CommandError(f"{path}: {why}", Exit.DATA) from None
+    if restart:
+        return new
     if old.file != file:
         why = "the file has changed since a part of it was sent"
         raise CommandError(f"{path}: {why}; --restart sends it as new, from its start", Exit.DATA)
