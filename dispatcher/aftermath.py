@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from dispatcher._ext.book import Submission
 from dispatcher._ext.session import Incoming
+from dispatcher.api import code_word
 from dispatcher.carrier.desk import Switch
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.retry import Action, Cause, Decision, Situation, Trouble, decide
@@ -385,5 +386,6 @@ class Aftermath:
         if found.unreadable:
             log.warning("%d unreadable receipts kept", found.unreadable, extra={"carrier": lane.name})
         for word in found.unmapped:
-            log.warning("a receipt in unknown words", extra={"carrier": lane.name, "stat": word})
+            shown = code_word(word) or f"{len(word)} octets that look like no state"
+            log.warning("a receipt in unknown words", extra={"carrier": lane.name, "stat": shown})
         return found.messages

@@ -3,6 +3,7 @@
 Values only; times are RFC 3339 in UTC with milliseconds. No full number and no text is in an event (law 11).
 """
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -132,6 +133,22 @@ def masked(number: str) -> str:
     return f"{number[:shown]}***{number[-shown:]}" if len(number) > 4 else "***"
 
 
+_CODE: Final = re.compile(
+    rb"[A-Z_]{1,16}|[a-z_]{1,16}|[0-9A-Z:.-]{1,9}|(?:0x)?[0-9a-z:.-]{1,9}|0x[0-9A-F]{1,8}"
+)
+"""Fewer digits than any full number has."""
+
+
+@lru_cache(maxsize=1024)
+def code_word(octets: bytes) -> str:
+    """Return an error or a state of a receipt as it may be shown; "": it does not look like one.
+
+    Carriers put a part of the message's text where their codes belong: what is no short word in one case
+    stays inside (law 11).
+    """
+    return octets.decode("ascii") if _CODE.fullmatch(octets) else ""
+
+
 def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int, str]) -> EventOut:
     """Return an event as it is told outside. `carriers`: names by number."""
     kind, segment, carrier, code, _, at_ms, tail = event
@@ -140,7 +157,7 @@ def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int
         outcome, reason = _OUTCOMES[code >> 16], _REASONS[code & 0xFFFF]
     elif kind == EventKind.RECEIPTED:
         state = _STATES.get(code & 0xFF, str(code & 0xFF))
-        error = tail.decode("latin-1")
+        error = code_word(tail)
     elif kind == EventKind.SUBMITTED:
         smsc_message_id = tail.decode("latin-1")
     elif kind == EventKind.REFUSED:

@@ -19,7 +19,7 @@ async def turn(pipeline: Pipeline, carrier: str, switch: Switch) -> None:
     """Turn the switch of a carrier: at once, and durably on return. ConfigError: there is no such carrier."""
     lanes = {lane.name: lane for lane in pipeline.lanes.values()}
     if carrier not in lanes:
-        raise ConfigError(f"no carrier has the name {carrier!r}{did_you_mean(carrier, lanes)}")
+        raise ConfigError(f"no carrier has this name{did_you_mean(carrier, lanes)}")
     await turn_lane(pipeline, lanes[carrier], switch)
 
 

@@ -174,8 +174,8 @@ _FIELD: Final = re.compile(
     r"Object (contains unknown|missing required) field `(.*?)`(?: - at `\$\.?(.*)`)?\Z", re.S
 )
 _AT: Final = re.compile(r"(.*?)(?: - at `\$\.?(.*?)`)?\Z", re.S)
-_NAME_MAX: Final = 40
-"""Characters of an unknown name that are said again."""
+_LIKE_A_FIELD: Final = re.compile(r"[A-Za-z_-]{1,40}[0-9]{0,3}")
+"""An unknown name that is said again; another may be a number or a text in a wrong place (law 11)."""
 
 
 def refused_by(error: Exception, struct: type[Struct]) -> Refused:
@@ -187,11 +187,12 @@ def refused_by(error: Exception, struct: type[Struct]) -> Refused:
     said = str(error)
     if (found := _FIELD.match(said)) is not None:
         kind, name, above = found.groups()
-        path = f"{above}.{name}" if above else name
+        shown = name if _LIKE_A_FIELD.fullmatch(name) else "?"
+        path = f"{above}.{shown}" if above else shown
         if kind == "missing required":
             return Refused("malformed", "it is missing", path)
         known = _known(Defaults if above == "defaults" else struct)
-        return Refused("malformed", f"unknown field{did_you_mean(name, known)}", path[:_NAME_MAX])
+        return Refused("malformed", f"unknown field{did_you_mean(name, known)}", path)
     what, path = _AT.match(said).groups(default="")  # type: ignore[union-attr]
     if path.rpartition(".")[2] == "traffic_class" and what.startswith("Invalid enum"):
         word = what.partition("'")[2].rstrip("'")

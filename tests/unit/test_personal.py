@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher.api import code_word
 from tests import personal
 from tests.personal import occurrences
 
@@ -49,3 +50,17 @@ def test_slices_hide_and_double_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         assert [each.offset for each in occurrences([tmp_path / "log"], [NUMBER], [])] == [before]
     with pytest.raises(ValueError, match="under 7 digits"):
         list(occurrences([tmp_path], ["900"], []))
+
+
+@pytest.mark.parametrize("octets", [b"000", b"0x0B", b"1F", b"ab", b"REJECTD", b"undelivered", b"E:12"])
+def test_codes_of_carriers_are_shown(octets: bytes) -> None:
+    """What looks like an error or a state of a receipt."""
+    assert code_word(octets) == octets.decode()
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"Hello", b"9001234567", b"79001234567", b"Your code is 4711", TEXT.encode(), b"A" * 17]
+)
+def test_what_looks_like_no_code_stays_inside(octets: bytes) -> None:
+    """Texts and numbers that a carrier puts where its codes belong."""
+    assert code_word(octets) == ""
