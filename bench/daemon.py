@@ -128,6 +128,7 @@ def sustained(effort: Effort) -> dict[str, Any]:
         found = used.found() | {"others": others.share(daemon, carriers)}
         begun_s = monotonic()
         _quiet(daemon)
+        drain_s = monotonic() - begun_s
         segments = answer.accepted * 25 // len(traffic.PATTERN)
         found["proof"] = _agree(folder, carriers, daemon, segments, answer)
     batch_ms = [percentile([int(each * 1e6) for each in answer.latency_ms], share) / 1e6 for share in SHARES]
@@ -136,7 +137,7 @@ def sustained(effort: Effort) -> dict[str, Any]:
         "seconds": answer.seconds,
         "core": median(found["cores"]),
         "batch_ms": batch_ms,
-        "drain_s": monotonic() - begun_s,
+        "drain_s": drain_s,
         "cpu_ns_rounds": [core / SEGMENTS_PER_S * 1e9 for core in found["cores"]],
     }
 

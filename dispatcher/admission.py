@@ -39,8 +39,9 @@ SEND_AFTER_MAX_MS: Final = 366 * 86_400_000
 _REFERENCES: Final = 1 << 16
 _NO_ROUTE: Final = Refusal(Code.NO_ROUTE, "no route of the configuration fits this message", "to")
 
-Recall = Callable[[list[int]], Awaitable[dict[int, tuple[int, int]]]]
-"""Hashes of idempotency keys -> of those that the store knows, n and hash of the body."""
+Recall = Callable[[list[int], int], Awaitable[dict[int, tuple[int, int]]]]
+"""(hashes of idempotency keys, up to which message they may be forgotten) -> of those that the store knows, n
+and hash of the body."""
 Route = Callable[[str, str, int, int], tuple[int, ...]]
 """(to, sender, traffic_class, n) -> numbers of carriers, best first none: no rule fits."""
 
@@ -156,9 +157,10 @@ class Admission:
         return [Refused("batch_too_large", detail, "", getattr(each, "client_ref", None)) for each in rest]
 
     @property
-    def may_know_less(self) -> bool:
-        """Whether keys within the window may be in the store only."""
-        return max(self.keys.forgotten_n, self.unread_n) >= self.oldest_key_n
+    def forgotten_n(self) -> int:
+        """Keys of messages up to here may be in the store only; 0: all within the window are known here."""
+        n = max(self.keys.forgotten_n, self.unread_n)
+        return n if n >= self.oldest_key_n else 0
 
     def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
         """Return the hashes of keys that are not known here."""

@@ -35,6 +35,7 @@ from dispatcher.model import Accepted, Event, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 from dispatcher.prepare import Prepared, prepare
 from dispatcher.store.journal import Journal
+from dispatcher.store.known import KnownKeys
 from dispatcher.store.projection import Projection, Status
 from dispatcher.upkeep import Upkeep
 
@@ -69,6 +70,8 @@ class Dispatcher:
         self._now_ms = now_ms or wall_ms
         self.projection: Projection
         self._projector: ThreadPoolExecutor
+        self._known: KnownKeys
+        self._recaller: ThreadPoolExecutor
         self._is_open = False
         self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -237,8 +240,14 @@ class Dispatcher:
     def _lanes(self) -> list[Lane]:
         return [*self.pipeline.lanes.values(), *self.pipeline.leaving.values()]
 
-    async def _recall(self, key_hashes: list[int]) -> dict[int, tuple[int, int]]:
-        return await self._ask(self.projection.by_key_hash, key_hashes)
+    async def _recall(self, key_hashes: list[int], up_to_n: int) -> dict[int, tuple[int, int]]:
+        """Return what the store knows of keys; those of later messages than that are known already."""
+        find, loop = self._known.find, asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._recaller, find, key_hashes, up_to_n)
+        if found is None:  # just after a start, say; a number that was given and not written never comes
+            await self._ask(self.projection.refresh)
+            found = await loop.run_in_executor(self._recaller, find, key_hashes, 0)
+        return found or {}
 
     async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._projector, call, *arguments)
@@ -267,10 +276,12 @@ class Dispatcher:
             None, partial(Journal.open, folder, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
         )
         self._projector = ThreadPoolExecutor(1, "projection")
+        self._recaller = ThreadPoolExecutor(1, "recall")
         try:
             self._build(await prepare(self.config, self._folder, self.journal.carriers))
             await loop.run_in_executor(None, recovery.restore, self.journal, self.pipeline)
             self.projection = await self._ask(Projection, folder, self._on_corrupt)
+            self._known = await loop.run_in_executor(self._recaller, KnownKeys, folder)
             self.journal.start(loop, on_failure=self._on_failure)
             await recovery.take_up(self.pipeline)
             for lane in self.pipeline.lanes.values():
@@ -282,6 +293,7 @@ class Dispatcher:
                 await asyncio.gather(*(lane.pool.close(0) for lane in self.pipeline.lanes.values()))
             await self.journal.close()
             self._projector.shutdown()
+            self._recaller.shutdown()
             raise
         if self.journal.state == "full":
             log.error("the disk of the store has no room for its reserve: no message is accepted")
@@ -291,6 +303,7 @@ class Dispatcher:
 
     async def close(self, limit_ms: int = 10_000) -> None:
         """Stop accepting, let answers come, unbind, write what is left; what waits goes on after a start."""
+        loop = asyncio.get_running_loop()
         tasks, self._tasks = self._tasks, []
         if not tasks:
             return
@@ -307,6 +320,8 @@ class Dispatcher:
             await self.pipeline.settle()
             await self._upkeep.snapshot()
         self._is_open = False
+        await loop.run_in_executor(self._recaller, self._known.close)
+        self._recaller.shutdown()
         await self._ask(self.projection.close)
         self._projector.shutdown()
         await self.journal.close()

@@ -10,7 +10,7 @@ from typing import Final
 
 from dispatcher._ext.events import pick_events
 from dispatcher.api import ABOUT_MESSAGES, Called, Cursor, EventOut, Subject, event_out
-from dispatcher.model import Event, EventKind, Message
+from dispatcher.model import Event, EventKind, Message, uuid_text
 from dispatcher.store.journal import Journal
 
 READ_OCTETS: Final = 256 << 10
@@ -113,9 +113,8 @@ class Feed:
 
 def subject_of(message: Message) -> Subject:
     """Return what the events of a message are told with."""
-    digits = message.message_id.hex()
     return Subject(
-        f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
+        uuid_text(message.message_id),
         message.traffic_class,
         message.segments,
         message.accepted_ms,

@@ -201,6 +201,12 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
 
+def uuid_text(message_id: bytes) -> str:
+    """Return a message_id in its usual form; a third of what uuid.UUID takes."""
+    digits = message_id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A message is in the journal: it will reach exactly one outcome. `is_repeated`: it was there before."""
 
@@ -210,8 +216,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     @property
     def message_id(self) -> str:
         """The UUIDv7 in its usual form."""
-        digits = self.message.message_id.hex()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return uuid_text(self.message.message_id)
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

@@ -5,18 +5,16 @@ it runs, and name it in `parts_of`. Imports stand at the top: aiohttp takes 120 
 a stall; who imports this file means to serve.
 """
 
-import os
-import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from dispatcher import __version__
-from dispatcher.accounts import secret_of_env, secret_of_file
 from dispatcher.app import Dispatcher, wall_ms
 from dispatcher.config import Config
+from dispatcher.credentials import secret_of_env, secret_of_file
 from dispatcher.errors import ConfigError
-from dispatcher.faces import KannelUser, ServerTls
+from dispatcher.faces import KannelUser
 from dispatcher.ingest.admin import AdminServer
 from dispatcher.ingest.kannel import Kannel
 from dispatcher.ingest.keys import KeyRing
@@ -72,12 +70,11 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     Called once the dispatcher is open.
     """
     config = owner.config
-    context = server_context("admin.tls", config.admin.tls, owner.folder)
     survey = Survey(owner.dispatcher, lambda: owner.stage)
     survey.more.append(lambda: {"dispatcher_loop_stalls_total": [((), owner.stalls.stalls)]})
     telling = Telling(owner)
     survey.more.append(lambda: receivers(telling.counters()))
-    admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, context=context)
+    admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, folder=owner.folder)
     keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
     http = HttpServer(
         owner.dispatcher,
@@ -85,7 +82,6 @@ def parts_of(owner: Owner) -> Sequence[Part]:
         keys,
         folder=owner.folder,
         more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
-        context=server_context("http.tls", config.http.tls, owner.folder),
     )
     survey.more.append(http.samples)
     return [telling, Fixed(admin, config, "admin"), http]
@@ -188,29 +184,3 @@ class Fixed:
         for name, value in self._sections.items():
             if getattr(config, name) != value:
                 raise ConfigError(f"{name}: it cannot change while the process runs; restart for that")
-
-
-def server_context(at: str, tls: ServerTls | None, folder: Path) -> ssl.SSLContext | None:
-    """Return the TLS context of a door of ours, None where it has none. ConfigError: a file is not right."""
-    if tls is None:
-        return None
-
-    def path_of(name: str) -> str:
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        inside = Path(credentials, name) if credentials else folder / name
-        return str(inside if inside.exists() else folder / name)
-
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:  # without a password given, an encrypted key would ask the terminal for one
-        key_file = path_of(tls.key_file) if tls.key_file is not None else None
-        context.load_cert_chain(path_of(tls.certificate_file), key_file, lambda: "")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{at}.certificate_file, key_file: no certificate with its key: {error}") from None
-    if tls.client_ca_file is not None:
-        try:
-            context.load_verify_locations(path_of(tls.client_ca_file))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{at}.client_ca_file: no certificates in PEM form: {error}") from None
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

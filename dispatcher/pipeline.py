@@ -129,8 +129,8 @@ class Pipeline:
         When this returns, what is accepted is on disk. StoreError: the journal has failed; what is on disk
         will be found when it is opened again.
         """
-        if self.admission.may_know_less and (unknown := self.admission.unknown_keys(requests)):
-            self.admission.recall(await self.recall(unknown))
+        if (forgotten_n := self.admission.forgotten_n) and (unknown := self.admission.unknown_keys(requests)):
+            self.admission.recall(await self.recall(unknown, forgotten_n))
         now_ms = self.now_ms()
         batch = self.admission.admit(requests, now_ms, self.closed())
         if batch.messages:

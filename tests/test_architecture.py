@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "delivery", "faces", "config", "refusal", "state", "metrics"),
+    1: ("model", "convert", "credentials", "delivery", "faces", "config", "refusal", "state", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts", "slips",
         "carrier.profile",

@@ -77,9 +77,11 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     """Yield what would be found only at the start: profiles, secrets, certificates, plans of numbers."""
     from functools import partial
 
-    from dispatcher.accounts import account_of, secret_of_env, secret_of_file
+    from dispatcher.accounts import account_of
     from dispatcher.carrier.profile import load as profile_of
+    from dispatcher.credentials import secret_of_env, secret_of_file
     from dispatcher.errors import ConfigError
+    from dispatcher.ingest.tls import context_of
     from dispatcher.outcomes.secrets import secrets_of
     from dispatcher.routing.plan import parse as numbering_plan
     from dispatcher.routing.ported import parse_ported
@@ -116,6 +118,9 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
             checks.append(partial(secret_of_file, f"{at}.password_file", user.password_file, folder))
         if user.password_env is not None:
             checks.append(partial(secret_of_env, f"{at}.password_env", user.password_env))
+    for at, section in (("http.tls", config.http.tls), ("admin.tls", config.admin.tls)):
+        if section is not None:
+            checks.append(partial(context_of, at, section, folder))
     for name, webhook in config.webhooks.items():
         checks.append(partial(secrets_of, {name: webhook}, folder))
     for check in checks:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from ssl import SSLContext
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from aiohttp import web
 from dispatcher.errors import ConfigError, DispatcherError
 from dispatcher.faces import Admin
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
+from dispatcher.ingest.tls import context_of
 from dispatcher.state import Check, State
 
 BODY_MAX: Final = 4096
@@ -65,7 +66,7 @@ class Switches(Protocol):
 
 
 class AdminServer:
-    """Serves `views` and `switches` from `start` until `stop`. `context`: TLS, where it is asked for."""
+    """Serves `views` and `switches` from `start` until `stop`. `folder`: where files of TLS are."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class AdminServer:
         switches: Switches | None = None,
         *,
         version: str = "",
-        context: SSLContext | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.port = 0
         """The one that it listens on."""
@@ -82,11 +83,14 @@ class AdminServer:
         self._views = views
         self._switches = switches
         self._version = version
-        self._context = context
+        self._folder = folder or Path()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
-        """Listen; return the port. OSError: it is taken."""
+        """Listen; return the port. OSError: it is taken. ConfigError: TLS cannot work."""
+        context = None
+        if self._admin.tls is not None:
+            context = await asyncio.to_thread(context_of, "admin.tls", self._admin.tls, self._folder)
         app = web.Application(client_max_size=BODY_MAX)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/startupz", self._startupz)
@@ -98,9 +102,7 @@ class AdminServer:
         app.router.add_post("/v1/carriers/{name:[A-Za-z0-9_.-]+}:{action:pause|resume|drain}", self._switch)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
-        site = web.TCPSite(
-            runner, self._admin.host, self._admin.port, ssl_context=self._context, backlog=BACKLOG
-        )
+        site = web.TCPSite(runner, self._admin.host, self._admin.port, ssl_context=context, backlog=BACKLOG)
         try:
             await site.start()
         except OSError:

@@ -36,9 +36,13 @@ from dispatcher.ingest.service import Call, Route, Service
 
 log = logging.getLogger("dispatcher.ingest.http")
 
+TLS: Final = "http.tls"
+"""The section of the configuration, for errors."""
 LINE_MAX: Final = 8190
 """Octets of a request's line and of each header: what proxies allow."""
 HEADERS_MAX: Final = 64
+KEEPALIVE_S: Final = 86_400
+"""Between requests: the gate looks after that. 0 would be at once."""
 LINGER_S: Final = 2.0
 """How long a body that nobody wants is read, so that its sender sees the answer."""
 BACKLOG: Final = 1024
@@ -62,8 +66,7 @@ ROUTES: Final = (
 class HttpServer:
     """The door for messages on one address.
 
-    `folder` is where relative file names of the configuration start; `more` are routes of other doors,
-    `context` is TLS that was made already; None: as the section `tls` of `http` says.
+    `folder` is where relative file names of the configuration start; `more` are routes of other doors.
     """
 
     def __init__(
@@ -74,7 +77,6 @@ class HttpServer:
         *,
         folder: Path | None = None,
         more: Sequence[Route] = (),
-        context: ssl.SSLContext | None = None,
     ) -> None:
         self.http = http
         self.keys = keys
@@ -89,7 +91,7 @@ class HttpServer:
         self._service: Service
         self._door = door
         self._server: web.Server | None = None
-        self._tls = context
+        self._tls: ssl.SSLContext | None = None
         self._listener: asyncio.Server
         self._tasks: list[asyncio.Task[None]]
 
@@ -107,7 +109,7 @@ class HttpServer:
             access_log=None,
             logger=_mute,
             auto_decompress=False,
-            keepalive_timeout=86_400,  # the gate looks after that
+            keepalive_timeout=KEEPALIVE_S,
             lingering_time=LINGER_S,
             max_line_size=LINE_MAX,
             max_field_size=LINE_MAX,
@@ -115,9 +117,8 @@ class HttpServer:
             read_bufsize=READ_OCTETS,
         )
         secured: dict[str, Any] = {}
-        if self._tls is None and self.http.tls is not None:
-            self._tls = await asyncio.to_thread(tls.context_of, self.http.tls, self._folder)
-        if self._tls is not None:
+        if self.http.tls is not None:
+            self._tls = await asyncio.to_thread(tls.context_of, TLS, self.http.tls, self._folder)
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self.http.header_timeout_ms / 1000}
         self._listener = await loop.create_server(
             lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
@@ -135,7 +136,7 @@ class HttpServer:
         if config.http != self.http:
             raise ConfigError("http: it cannot change while the process runs; restart for that")
         if self._tls is not None and self.http.tls is not None:
-            await asyncio.to_thread(tls.reload, self._tls, self.http.tls, self._folder)
+            await asyncio.to_thread(tls.reload, self._tls, TLS, self.http.tls, self._folder)
             await self.tell_days()
 
     def certificate_days(self, now_s: float) -> float | None:

@@ -1,11 +1,11 @@
-"""TLS of the HTTP door: 1.2 or later, certificates that can be changed while it runs, and when they end."""
+"""TLS of our doors: 1.2 or later, certificates that can be changed while it runs, and when they end."""
 
-import os
 import ssl
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from dispatcher.credentials import path_of
 from dispatcher.errors import ConfigError
 from dispatcher.faces import ServerTls
 
@@ -14,25 +14,28 @@ WARN_DAYS: Final = 30
 """From here on its end is told every day: a certificate authority may take weeks."""
 
 
-def context_of(tls: ServerTls, folder: Path) -> ssl.SSLContext:
-    """Return the context of a server. ConfigError: a file cannot be used."""
+def context_of(at: str, tls: ServerTls, folder: Path) -> ssl.SSLContext:
+    """Return the context of a server; `at` is the path of its section. ConfigError: a file cannot be used.
+
+    Reads files: not for the loop.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, tls, folder)
+    _load(context, at, tls, folder)
     if tls.client_ca_file is not None:
         try:
             context.load_verify_locations(path_of(tls.client_ca_file, folder))
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"http.tls.client_ca_file: {error}") from None
+            raise ConfigError(f"{at}.client_ca_file: {error}") from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def reload(context: ssl.SSLContext, tls: ServerTls, folder: Path) -> None:
+def reload(context: ssl.SSLContext, at: str, tls: ServerTls, folder: Path) -> None:
     """Give a context in use the certificate that its file holds now; all or nothing. ConfigError: see
     above."""
-    context_of(tls, folder)  # on one that nobody uses first
-    _load(context, tls, folder)
+    context_of(at, tls, folder)  # on one that nobody uses first
+    _load(context, at, tls, folder)
 
 
 def days_left(tls: ServerTls, folder: Path, now_s: float) -> float:
@@ -49,20 +52,13 @@ def days_left(tls: ServerTls, folder: Path, now_s: float) -> float:
         raise ConfigError(f"http.tls.certificate_file: {path}: {error}") from None
 
 
-def path_of(name: str, folder: Path) -> Path:
-    """Return where a file is: where systemd puts credentials, if it is there, or in the folder."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    inside = Path(credentials, name) if credentials else folder / name
-    return inside if inside.exists() else folder / name
-
-
-def _load(context: ssl.SSLContext, tls: ServerTls, folder: Path) -> None:
+def _load(context: ssl.SSLContext, at: str, tls: ServerTls, folder: Path) -> None:
     path = path_of(tls.certificate_file, folder)
     key = None if tls.key_file is None else path_of(tls.key_file, folder)
     try:
         context.load_cert_chain(path, key, password="")  # never ask a terminal
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"http.tls: {path}: {error}") from None
+        raise ConfigError(f"{at}: {path}: {error}") from None
 
 
 def _not_after(octets: bytes) -> datetime:

@@ -168,7 +168,7 @@ class Projection:
 
     def lookup(self, n: int) -> Status | None:
         """Return a message by its number, or None."""
-        self._refresh()
+        self.refresh()
         return next(iter(self._some("n = ?", (n,), 1)), None)
 
     def by_client_ref(
@@ -187,22 +187,10 @@ class Projection:
     def _newest(
         self, condition: str, value: int | str, most: int, before_n: int, source: str | None
     ) -> list[Status]:
-        self._refresh()
+        self.refresh()
         if source is None:
             return self._some(f"{condition} AND n < ?", (value, before_n), most)
         return self._some(f"{condition} AND n < ? AND source = ?", (value, before_n, source), most)
-
-    def by_key_hash(self, key_hashes: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """Return n and body_hash of the newest message of each key that is known; of 0, none."""
-        self._refresh()
-        found: dict[int, tuple[int, int]] = {}
-        query = (
-            "SELECT n, body_hash FROM message WHERE key_hash = ? AND key_hash != 0 ORDER BY n DESC LIMIT 1"
-        )
-        for key_hash in key_hashes:
-            for n, body_hash in self._connection.execute(query, (_signed(key_hash),)):
-                found[key_hash] = n, _unsigned(body_hash)
-        return found
 
     def finished(self, numbers: Iterable[int]) -> set[int]:
         """Return which of these have an outcome, or are not known any more."""
@@ -223,7 +211,8 @@ class Projection:
             self._connection.execute(f"DELETE FROM message WHERE n IN ({old})", (before_ms,))
             return self._connection.changes()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Fold what is new, within reason."""
         for _ in range(LOOKUP_SLICES):
             if self.seq >= self._reader.bounds[1] or not self.catch_up():
                 break
@@ -300,8 +289,8 @@ def _row(message: Message, trail: bytes) -> tuple[Any, ...]:
         outcome,
         reason,
         finished_ms,
-        _signed(message.key_hash),
-        _signed(message.body_hash),
+        signed(message.key_hash),
+        signed(message.body_hash),
         trail,
     )
 
@@ -314,7 +303,7 @@ def _state(trail: bytes) -> tuple[int, int, int, int]:
 
 def _status(*columns: Any) -> Status:
     n, message_id, recipient, *middle, key_hash, body_hash, trail = columns
-    return Status(*(n, message_id, str(recipient), *middle, _unsigned(key_hash), _unsigned(body_hash), trail))
+    return Status(*(n, message_id, str(recipient), *middle, unsigned(key_hash), unsigned(body_hash), trail))
 
 
 def _batched(rows: Sequence[tuple[Any, ...]]) -> Iterable[list[tuple[Any, ...]]]:
@@ -347,9 +336,11 @@ def _update(rows: int) -> str:
         FROM new WHERE message.n = new.n"""
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
+    """Return an unsigned 64-bit number as SQLite keeps it."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _unsigned(value: int) -> int:
+def unsigned(value: int) -> int:
+    """Return it again."""
     return value + (1 << 64) if value < 0 else value

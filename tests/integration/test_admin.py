@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample
 
 from dispatcher.app import Dispatcher
 from dispatcher.errors import ConfigError
-from dispatcher.faces import Admin
+from dispatcher.faces import Admin, ServerTls
 from dispatcher.ingest.admin import AdminServer
 from dispatcher.metrics import HISTOGRAM, METRICS, OTHERS_COUNT
 from dispatcher.model import TrafficClass
@@ -305,17 +305,19 @@ def test_the_state_is_what_top_reads(tmp_path: Path) -> None:
 
 
 def test_the_port_may_be_tls_and_may_be_taken(tmp_path: Path) -> None:
-    """With a context it speaks TLS only; a port that another has is an OSError, and can be tried again."""
+    """With a certificate it speaks TLS only; a port that another has is an OSError: try again later."""
 
     async def scenario() -> None:
         authority = trustme.CA()
-        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(server_side)
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+            str(tmp_path / "a.pem")
+        )
+        secured = Admin(port=0, tls=ServerTls(certificate_file="a.pem"))
         client_side = ssl.create_default_context()
         authority.configure_trust(client_side)
         async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
             survey = Survey(dispatcher)
-            first = AdminServer(ADMIN, survey, context=server_side)
+            first = AdminServer(secured, survey, folder=tmp_path)
             port = await first.start()
             second = AdminServer(Admin(port=port), survey)
             with pytest.raises(OSError, match="in use"):

@@ -13,6 +13,7 @@ from dispatcher.errors import StoreError
 from dispatcher.model import EventKind, Message, Outcome, Reason
 from dispatcher.store import projection as module
 from dispatcher.store.journal import Journal, Row
+from dispatcher.store.known import KnownKeys
 from dispatcher.store.projection import PROJECTION, Projection, Status, delete
 from tests.store.conftest import NOW_MS, commit, message, row_of, running
 
@@ -159,7 +160,12 @@ def test_keys_are_found_by_their_hashes(tmp_path: Path) -> None:
             ]
             await commit(journal, story.accept(*messages))
             projection = Projection(tmp_path, nobody)
-            found = projection.by_key_hash([*keys, 0, 5])
+            known = KnownKeys(tmp_path)
+            assert known.find(keys, 1) is None, "nothing is folded yet"
+            projection.refresh()
+            assert known.find(keys, 7) is None, "there is no message 7"
+            found = known.find([*keys, 0, 5], 6)
+            known.close()
             assert found == {
                 2**64 - 1: (1, 2**64 - 1),
                 2**63: (2, 2**64 - 2),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.accounts import secret_of_env, secret_of_file
 from dispatcher.config import Config
 from dispatcher.convert import fields_of
+from dispatcher.credentials import secret_of_env, secret_of_file
 from dispatcher.errors import ConfigError
 from dispatcher.files import PLAIN_KEYS, default_path, lines_of_keys, load
 
