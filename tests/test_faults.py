@@ -12,6 +12,7 @@ FAULTS: dict[int, str] = {
     6: "killed after a webhook's answer",
     7: "SIGTERM under load",
     12: "the clock is put",
+    13: "no more files may be opened",
     14: "the event loop stands",
     15: "two daemons on one store",
     21: "fsync fails",

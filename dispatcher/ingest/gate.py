@@ -6,6 +6,7 @@ closes what is overdue. Times of bodies are the business of who reads them.
 """
 
 import asyncio
+import resource
 from collections import Counter
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from dispatcher.faces import Http
 
 LOOK_S: Final = 0.5
 """Between two looks for what is overdue: some 50 ns a connection."""
+FILES_SPARE: Final = 16
+"""Of the limit of open files, left for those we cannot refuse: binds that come back, the store, a reload."""
 NEVER: Final = float("inf")
 _FULL: Final = b"HTTP/1.1 %s\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 ALL_FULL: Final = _FULL % b"503 Service Unavailable"
@@ -35,9 +38,13 @@ class Gate:
         self._addresses: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
 
-    def admits(self, address: str) -> bytes:
-        """Count a connection in; return what it is told if there are too many, else nothing."""
-        if len(self.links) >= self._all_max:
+    def admits(self, address: str, file: int = 0) -> bytes:
+        """Count a connection in; return what it is told if there are too many, else nothing.
+
+        `file` is the number of its socket: the kernel gives the lowest that is free, so a high one says that
+        few are left (F13).
+        """
+        if len(self.links) >= self._all_max or file >= _files_max() - FILES_SPARE:
             refusal = ALL_FULL
         elif self._addresses[address] >= self._one_max:
             refusal = ADDRESS_FULL
@@ -86,7 +93,8 @@ class Link(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if isinstance(peer, tuple) else ""
-        if refusal := self._gate.admits(self._address):
+        sock = transport.get_extra_info("socket")
+        if refusal := self._gate.admits(self._address, sock.fileno() if sock is not None else 0):
             self._is_refused = True
             self._transport.write(refusal)
             self._transport.close()
@@ -150,3 +158,9 @@ class Link(asyncio.Protocol):
     @property
     def _now_s(self) -> float:
         return self._gate._loop.time()
+
+
+def _files_max() -> int:
+    """Return the limit of open files as of now: it can be raised from outside."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if most != resource.RLIM_INFINITY else 1 << 30
