@@ -279,7 +279,7 @@ class Dispatcher:
         self._recaller = ThreadPoolExecutor(1, "recall")
         try:
             self._build(await prepare(self.config, self._folder, self.journal.carriers))
-            await loop.run_in_executor(None, recovery.restore, self.journal, self.pipeline)
+            await self.journal.ask(partial(recovery.restore, self.journal, self.pipeline))
             self.projection = await self._ask(Projection, folder, self._on_corrupt)
             self._known = await loop.run_in_executor(self._recaller, KnownKeys, folder)
             self.journal.start(loop, on_failure=self._on_failure)

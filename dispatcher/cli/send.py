@@ -184,7 +184,9 @@ def _awaited(remote: Remote, message_id: str, limit_s: float) -> dict[str, Any]:
 def _send_file(given: argparse.Namespace, remote: Remote) -> int:
     from dispatcher.cli.send_rows import FIELDS, Shape, pairs
 
-    if given.rate < 0 or (given.limit is not None and given.limit < 1):
+    if len(given.delimiter) > 1:
+        return fail("send", "--delimiter is one character", Exit.USAGE)
+    if not given.rate >= 0 or (given.limit is not None and given.limit < 1):
         return fail("send", "--rate and --limit are above 0", Exit.USAGE)
     names = dict(pairs(given.map, "--map"))
     defaults = {

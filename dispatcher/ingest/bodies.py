@@ -101,7 +101,7 @@ def read_message(
     try:
         body = _message_decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return refused_by(error, MessageIn)
+        return refused_by(error, MessageIn, line)
     text, sender, name = body.text, body.sender, body.traffic_class
     given = 1 + (text is not None) + (sender is not None) + (name is not None)
     text = defaults.text if text is None else text
@@ -141,7 +141,7 @@ def read_batch(body: bytes) -> BatchIn | Refused:
     try:
         batch = _batch_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return refused_by(error, BatchIn)
+        return refused_by(error, BatchIn, body)
     if (body.count(b'"messages"') > 1 or body.count(b'"defaults"') > 1) and has_duplicates(body):
         return Refused("duplicate_key", "a field stands in it twice")
     return batch
@@ -152,7 +152,7 @@ def read_defaults(body: bytes) -> Defaults | Refused:
     try:
         return msgspec.json.decode(body, type=Defaults)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return refused_by(error, Defaults)
+        return refused_by(error, Defaults, body)
 
 
 def results_of(verdicts: Sequence[Accepted | Refused]) -> list[MessageAccepted | Problem]:
@@ -174,11 +174,12 @@ _FIELD: Final = re.compile(
     r"Object (contains unknown|missing required) field `(.*?)`(?: - at `\$\.?(.*)`)?\Z", re.S
 )
 _AT: Final = re.compile(r"(.*?)(?: - at `\$\.?(.*?)`)?\Z", re.S)
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _LIKE_A_FIELD: Final = re.compile(r"[A-Za-z_-]{1,40}[0-9]{0,3}")
 """An unknown name that is said again; another may be a number or a text in a wrong place (law 11)."""
 
 
-def refused_by(error: Exception, struct: type[Struct]) -> Refused:
+def refused_by(error: Exception, struct: type[Struct], body: bytes | Raw) -> Refused:
     """Return what a decoder complains of: `field` is the path behind ``$.``."""
     if isinstance(error, RecursionError):
         return Refused("too_deep", "it is nested too deeply")
@@ -198,7 +199,8 @@ def refused_by(error: Exception, struct: type[Struct]) -> Refused:
         word = what.partition("'")[2].rstrip("'")
         return Refused("malformed", f"no traffic class{did_you_mean(word, CLASSES)}", path)
     if what.startswith("Input data was truncated"):
-        what = "JSON ends too early, or holds half of a surrogate pair"
+        is_half = _HALF.search(bytes(body)) is not None
+        what = "an escape is half of a surrogate pair" if is_half else "the JSON ends too early"
     return Refused("malformed", what.replace("`", ""), path)
 
 

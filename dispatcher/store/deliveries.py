@@ -159,7 +159,8 @@ def connect(folder: Path) -> apsw.Connection:
         if version > FORMAT:
             raise StoreError(f"{path} has format {version}, of a newer version; this one knows {FORMAT}")
     except apsw.Error as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        why = "moved away, it is made anew, and webhooks go on with what happens from then on"
+        raise StoreError(f"{path} cannot be opened: {error}; {why}") from error
     path.chmod(0o600)
     return connection
 

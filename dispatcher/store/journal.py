@@ -260,39 +260,39 @@ class Journal:
 
     async def read(self, stream: int, after_n: int, most_octets: int) -> list[StoredRow]:
         """See Reader.stream."""
-        return await self._ask(partial(self._reader.stream, stream, after_n, most_octets))
+        return await self.ask(partial(self._reader.stream, stream, after_n, most_octets))
 
     async def find(self, numbers: Iterable[int]) -> dict[int, Message]:
         """See Reader.find."""
-        return await self._ask(partial(self._reader.find, list(numbers)))
+        return await self.ask(partial(self._reader.find, list(numbers)))
 
     async def around(self, numbers: Iterable[int]) -> dict[int, Message]:
         """See Reader.around."""
-        return await self._ask(partial(self._reader.around, list(numbers)))
+        return await self.ask(partial(self._reader.around, list(numbers)))
 
     async def seq_at(self, at_ms: int) -> int:
         """See Reader.seq_at."""
-        return await self._ask(partial(self._reader.seq_at, at_ms))
+        return await self.ask(partial(self._reader.seq_at, at_ms))
 
     async def events(self, after_seq: int, most_octets: int) -> list[StoredRow]:
         """See Reader.events."""
-        return await self._ask(partial(self._reader.events, after_seq, most_octets))
+        return await self.ask(partial(self._reader.events, after_seq, most_octets))
 
     async def rows(self, after_seq: int, most_octets: int) -> list[StoredRow]:
         """See Reader.rows."""
-        return await self._ask(partial(self._reader.rows, after_seq, most_octets))
+        return await self.ask(partial(self._reader.rows, after_seq, most_octets))
 
     async def mark(self, key: str) -> int:
         """See Reader.mark."""
-        return await self._ask(partial(self._reader.mark, key))
+        return await self.ask(partial(self._reader.mark, key))
 
     async def snapshot_seqs(self) -> list[int]:
         """Return up to which rows the kept snapshots reach, newest first."""
-        return await self._ask(self._reader.snapshot_seqs)
+        return await self.ask(self._reader.snapshot_seqs)
 
     async def load_snapshot(self) -> Snapshot | None:
         """See Reader.snapshot."""
-        return await self._ask(self._reader.snapshot)
+        return await self.ask(self._reader.snapshot)
 
     async def wait_for_events(self, after_seq: int) -> None:
         """Return when a row after that one is committed."""
@@ -301,7 +301,8 @@ class Journal:
             self._followers.append((after_seq, future))
             await future
 
-    async def _ask(self, call: Callable[[], _T]) -> _T:
+    async def ask(self, call: Callable[[], _T]) -> _T:
+        """Call what reads in a thread of its own. StoreError: it cannot, for damage say."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except apsw.CorruptError as error:

@@ -1,17 +1,21 @@
 """Between runs: a carrier that is gone, a row that is damaged, a dispatcher that is opened again."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import apsw
 import pytest
 
 from dispatcher.app import Dispatcher
-from dispatcher.config import from_dict
+from dispatcher.config import Config, from_dict
+from dispatcher.errors import StoreError
 from dispatcher.model import Accepted, EventKind, Outcome, Reason, TrafficClass
 from dispatcher.simulator import Simulator
 from tests.integration.house import accepted, config_for, copies, outcomes, requests, run, until
 
+PAGE = 4096
 DELIVERED = (Outcome.DELIVERED, Reason.RECEIPT)
 
 
@@ -50,6 +54,39 @@ def test_numbers_of_a_damaged_row_are_not_given_again(tmp_path: Path) -> None:
                 assert set((await outcomes(dispatcher, 6)).values()) == {DELIVERED}
 
     run(scenario())
+
+
+def test_a_journal_with_many_damaged_pages_is_a_store_error(tmp_path: Path) -> None:
+    """F22: wherever a start stumbles over damage, it says what may help; it is no fault inside."""
+    said: list[str] = []
+
+    async def write(config: Config) -> None:
+        async with Dispatcher(config) as dispatcher:
+            for number in range(20):
+                accepted(await dispatcher.send(requests(500, first=500 * number)))
+            await outcomes(dispatcher, 10_000)
+
+    async def scenario() -> None:
+        async with Simulator() as smsc:
+            config = config_for(tmp_path, smsc)
+            await write(config)
+            path = tmp_path / "store" / "journal.db"
+            whole = path.read_bytes()
+            for seed in range(12):
+                octets, chance = bytearray(whole), Random(seed)
+                for page in chance.sample(range(1, len(octets) // PAGE), 30):
+                    octets[page * PAGE : (page + 1) * PAGE] = chance.randbytes(PAGE)
+                path.write_bytes(octets)
+                with suppress(StoreError):  # some starts go round the damage
+                    async with Dispatcher(config):
+                        continue
+                with pytest.raises(StoreError) as stopped:
+                    await Dispatcher(config).open()
+                said.append(str(stopped.value))
+
+    run(scenario())
+    assert said
+    assert all("dispatcher repair" in each for each in said), said
 
 
 def test_it_can_be_opened_again(tmp_path: Path) -> None:

@@ -72,8 +72,7 @@ class Proof:
         self.throttled = 0
         self.outcomes: dict[str, Counter[str]] = {each.name.lower(): Counter() for each in TrafficClass}
         self.wire_ms: list[float] = []
-        """Of each code that was asked for while the daemon was up and its binds were warm: until the carrier had
-    read it."""
+        """Of each code that was asked for while binds were warm: until the carrier had read it."""
         self.answer_ms: list[float] = []
         """The same, until it was accepted."""
         self.worst_ms = 0.0
