@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bench.arena import FailedError, busy_s, children_s
+from bench.arena import FailedError
 from bench.clients.http import CLIENT, Answer, Task
 from bench.flows.house import percentile, yardstick_ns
 from bench.machine import ROOT, describe_run
@@ -119,13 +119,13 @@ def sustained(effort: Effort) -> dict[str, Any]:
         _settle()
         per_s = SEGMENTS_PER_S / (traffic.BATCH * 25 / len(traffic.PATTERN))
         task = Task(what="batches", port=_port(daemon), seconds=effort.sustained_s, per_s=per_s)
-        used, others = Used(daemon), Others()
+        used = Used(daemon)
         client = start(task, key)
         while client.poll() is None:
             sleep(1.0)
             used.look()
         answer = result(client)
-        found = used.found() | {"others": others.share(daemon, carriers)}
+        found = used.found()
         begun_s = monotonic()
         _quiet(daemon)
         drain_s = monotonic() - begun_s
@@ -232,19 +232,6 @@ class Used:
             ],
             "waiting": [median(self._waiting[:fifth]), median(self._waiting[-fifth:]), max(self._waiting)],
         }
-
-
-class Others:
-    """How much of a core was used by none of ours."""
-
-    def __init__(self) -> None:
-        self._begun_s, self._busy_s, self._children_s = monotonic(), busy_s(), children_s()
-
-    def share(self, *ours: Any) -> float:
-        """Return it; living processes of ours are asked, ended ones counted already."""
-        return max(
-            0.0, (busy_s() - self._busy_s - (children_s() - self._children_s)) / (monotonic() - self._begun_s)
-        )
 
 
 @contextmanager

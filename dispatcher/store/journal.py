@@ -36,7 +36,6 @@ from dispatcher.store.schema import (
     open_writer,
     settle,
 )
-from dispatcher.store.snapshot import Snapshot
 from dispatcher.store.space import RESERVE_OCTETS, Space
 from dispatcher.store.writer import FULL_RETRY_AFTER_MS, Append, Done, Job, Writer
 
@@ -289,10 +288,6 @@ class Journal:
     async def snapshot_seqs(self) -> list[int]:
         """Return up to which rows the kept snapshots reach, newest first."""
         return await self.ask(self._reader.snapshot_seqs)
-
-    async def load_snapshot(self) -> Snapshot | None:
-        """See Reader.snapshot."""
-        return await self.ask(self._reader.snapshot)
 
     async def wait_for_events(self, after_seq: int) -> None:
         """Return when a row after that one is committed."""

@@ -32,7 +32,7 @@ def load(folder: Path) -> Snapshot | None:
 
     async def scene() -> Snapshot | None:
         async with running(folder) as journal:
-            return await journal.load_snapshot()
+            return await journal.ask(journal.reader().snapshot)
 
     return asyncio.run(scene())
 
@@ -124,7 +124,7 @@ def test_a_full_disk_ends_a_snapshot_and_nothing_else(tmp_path: Path) -> None:
                 await journal.save_snapshot([b"second"], 2, {})
             disk.fault = lambda kind, file: None
             await commit(journal, events(1))
-            loaded = await journal.load_snapshot()
+            loaded = await journal.ask(journal.reader().snapshot)
             assert loaded is not None
             assert loaded.chunks == [b"first"]
 
