@@ -17,7 +17,7 @@ from dispatcher._ext.book import Book
 from dispatcher._ext.events import EventBuffer
 from dispatcher.admission import Admission
 from dispatcher.aftermath import Aftermath
-from dispatcher.carrier.lane import Lane
+from dispatcher.carrier.lane import Lane, Reserved
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
 from dispatcher.model import TrafficClass
@@ -116,8 +116,11 @@ def _leave(pipeline: Pipeline, number: int) -> None:
     lane.give_back()
 
 
-def _reserved(config: Config) -> tuple[float, ...]:
-    return tuple(config.classes[traffic_class].reserved_window for traffic_class in TrafficClass)
+def _reserved(config: Config) -> Reserved:
+    policies = [config.classes[traffic_class] for traffic_class in TrafficClass]
+    return Reserved(
+        tuple(policy.reserved_window for policy in policies), tuple(policy.reserved_tps for policy in policies)
+    )
 
 
 # ---- in words ----
