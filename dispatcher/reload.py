@@ -119,7 +119,8 @@ def _leave(pipeline: Pipeline, number: int) -> None:
 def _reserved(config: Config) -> Reserved:
     policies = [config.classes[traffic_class] for traffic_class in TrafficClass]
     return Reserved(
-        tuple(policy.reserved_window for policy in policies), tuple(policy.reserved_tps for policy in policies)
+        tuple(policy.reserved_window for policy in policies),
+        tuple(policy.reserved_tps for policy in policies),
     )
 
 

@@ -77,6 +77,8 @@ class Lane:
         self.bucket = Bucket(clock(), tps, reserved=reserved.tps)
         self.switch = Switch.ON
         self.is_paused = False
+        self.is_evacuated = False
+        """Just now: what waits is brought to others, in slices, see evacuation.py."""
         self.probes = 0
         """Above 0: it is not known whether the carrier works again; so many of a class find out."""
         self.answered_after = Histogram()
@@ -116,9 +118,7 @@ class Lane:
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
-    def take_up(
-        self, account: Account, context: SSLContext | None, tps: float, reserved: Reserved
-    ) -> None:
+    def take_up(self, account: Account, context: SSLContext | None, tps: float, reserved: Reserved) -> None:
         """Take up a changed configuration. Binds are renewed only where their account has changed.
 
         From now on no second holds more than the new TPS; the tokens of the last one count against it.
