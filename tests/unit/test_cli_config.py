@@ -71,7 +71,10 @@ def test_every_problem_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("host", "is_right"),
     [
-        *((host, False) for host in ("10.1.2.3", "127.1", "2130706433", "localhost", "crm.localhost", "[::1]")),
+        *(
+            (host, False)
+            for host in ("10.1.2.3", "127.1", "2130706433", "localhost", "crm.localhost", "[::1]")
+        ),
         *((host, True) for host in ("crm.example", "10.example", "9.9.9.9", "[2001:4860:4860::8888]")),
     ],
 )
