@@ -24,6 +24,7 @@ from aiohttp import web
 
 from dispatcher.errors import ConfigError, DispatcherError
 from dispatcher.faces import Admin
+from dispatcher.ingest.listener import listening
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
 from dispatcher.ingest.tls import context_of
 from dispatcher.state import Check, State
@@ -104,7 +105,8 @@ class AdminServer:
         await runner.setup()
         site = web.TCPSite(runner, self._admin.host, self._admin.port, ssl_context=context, backlog=BACKLOG)
         try:
-            await site.start()
+            with listening("admin", self._admin.host, self._admin.port):
+                await site.start()
         except OSError:
             await runner.cleanup()
             raise

@@ -29,6 +29,7 @@ from dispatcher.ingest.events import get_events
 from dispatcher.ingest.gate import Gate, Link
 from dispatcher.ingest.intake import ANYBODY, Caller, Intake, caller_of
 from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.listener import listening
 from dispatcher.ingest.lookups import cancel_message, check_messages, find_messages, get_message
 from dispatcher.ingest.messages import post_batch, post_message
 from dispatcher.ingest.problems import ProblemError, problem, respond
@@ -104,7 +105,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self._service = Service(self._door, self.http, self.intake, asyncio.Event())
         self.gate = gate = Gate(self.http)
-        server = self._server = web.Server(
+        server = web.Server(
             self._handle,
             access_log=None,
             logger=_mute,
@@ -120,9 +121,11 @@ class HttpServer:
         if self.http.tls is not None:
             self._tls = await asyncio.to_thread(tls.context_of, TLS, self.http.tls, self._folder)
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self.http.header_timeout_ms / 1000}
-        self._listener = await loop.create_server(
-            lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
-        )
+        with listening("http", self.http.host, self.http.port):
+            self._listener = await loop.create_server(
+                lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
+            )
+        self._server = server
         self._tasks = [loop.create_task(gate.watch()), loop.create_task(self._warn_daily())]
         self.port = self._listener.sockets[0].getsockname()[1]
         log.info("messages on %s:%d", self.http.host, self.port, extra={"event": "http_port"})
