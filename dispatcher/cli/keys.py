@@ -80,13 +80,12 @@ def run(given: argparse.Namespace) -> int:
 def _path(given: argparse.Namespace) -> Path:
     """Return the file of keys. ConfigError: the configuration is not right."""
     from dispatcher.files import default_path, load
-    from dispatcher.ingest.keys import KEYS_FILE
+    from dispatcher.ingest.keys import KEYS_FILE, keys_path
 
     if given.store is not None:
         return Path(given.store) / KEYS_FILE
     loaded = load((given.config or default_path()).absolute())
-    named = loaded.config.http.keys_file
-    return loaded.folder / named if named else Path(loaded.config.store) / KEYS_FILE
+    return keys_path(loaded.config.http, loaded.config.store, loaded.folder)
 
 
 def _create(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from msgspec import Meta, Struct
 
 from dispatcher.convert import problems
 from dispatcher.errors import ConfigError
-from dispatcher.faces import LABEL_WORDS, ClassName, Label
+from dispatcher.faces import LABEL_WORDS, ClassName, Http, Label
 
 log = logging.getLogger("dispatcher.ingest.keys")
 
@@ -157,6 +157,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def keys_path(http: Http, store: str, folder: Path) -> Path:
+    """Return the file of API keys; `folder` is where relative names of the configuration start."""
+    return folder / http.keys_file if http.keys_file else Path(store) / KEYS_FILE
 
 
 class KeyRing:
