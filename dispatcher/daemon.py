@@ -35,6 +35,7 @@ from dispatcher.errors import ConfigError, StoreError
 from dispatcher.files import Loaded, load, located
 from dispatcher.logs import Logs
 from dispatcher.parts import Owner, Part, parts_of
+from dispatcher.reload import changes_beside
 from dispatcher.stalls import StallWatch
 from dispatcher.systemd import STARTING_S, Systemd
 
@@ -47,6 +48,7 @@ FAILED_S: Final = 4.5
 FAILED_PART_MS: Final = 500
 """Of that, for each part."""
 POLL_S: Final = 0.02
+UNCHANGED: Final = "nothing has changed; files of secrets and certificates were read again"
 TASKS_MAX: Final = 50
 """Lines about tasks in a dump of the state; tasks at the same place are one line."""
 
@@ -227,13 +229,15 @@ class Daemon:
             changed = await self._take_up(loaded.config)
         except ConfigError as error:
             await self._take_back(before.config)
-            raise ConfigError(located(str(error), loaded.places, loaded.path)) from None
+            lines = str(error).splitlines()
+            located_lines = [located(line, loaded.places, loaded.path) for line in lines]
+            raise ConfigError("\n".join(located_lines)) from None
         except BaseException:
             await self._take_back(before.config)
             raise
         self.loaded = loaded
         self.stalls.limit_ms = loaded.config.process.stall_ms
-        log.info("reloaded: %s", "; ".join(changed) or "nothing has changed", extra={"event": "reloaded"})
+        log.info("reloaded: %s", "; ".join(changed) or UNCHANGED, extra={"event": "reloaded"})
         return changed
 
     async def _take_up(self, config: Config) -> list[str]:
@@ -241,7 +245,7 @@ class Daemon:
         for part in self._parts:
             await part.reload(config)
         await asyncio.to_thread(self.logs.change, config.log)
-        return changed
+        return changed + changes_beside(self.config, config)
 
     async def _take_back(self, config: Config) -> None:
         """Go back to what was in force: it was fine a moment ago."""

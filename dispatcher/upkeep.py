@@ -82,6 +82,8 @@ class Upkeep:
                     abs(step_ms) / 1000,
                     extra={"event": "clock_stepped", "ms": step_ms},
                 )
+                if step_ms < 0:  # forward, what waits is due too early by that at most
+                    self._pipeline.aftermath.put_back(-step_ms)
             self._pipeline.aftermath.tick()
 
     async def _snapshots(self) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from ssl import SSLContext
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dispatcher._ext.book import Submission, wrote
 from dispatcher._ext.bucket import Bucket
@@ -45,6 +45,13 @@ RATE_STEP_NS: Final = 50_000_000
 log = logging.getLogger("dispatcher.carrier")
 
 
+class Reserved(NamedTuple):
+    """By class, the parts of a carrier's windows and of its TPS that no lower class may take."""
+
+    window: tuple[float, ...]
+    tps: tuple[float, ...]
+
+
 class Lane:
     """One carrier. `number` stands for it in events; queues are by traffic class, highest first."""
 
@@ -55,7 +62,7 @@ class Lane:
         account: Account,
         tps: float,
         queues: tuple[ClassQueue, ...],
-        window_reserved: tuple[float, ...],
+        reserved: Reserved,
         desk: Desk,
         now_ms: Callable[[], int],
         *,
@@ -67,9 +74,11 @@ class Lane:
         self.queues = queues
         self.pool = Pool(account, self, context=context, clock=clock)
         self.rate = AdaptiveRate(clock(), tps)
-        self.bucket = Bucket(clock(), tps)
+        self.bucket = Bucket(clock(), tps, reserved=reserved.tps)
         self.switch = Switch.ON
         self.is_paused = False
+        self.is_evacuated = False
+        """Just now: what waits is brought to others, in slices, see evacuation.py."""
         self.probes = 0
         """Above 0: it is not known whether the carrier works again; so many of a class find out."""
         self.answered_after = Histogram()
@@ -90,7 +99,7 @@ class Lane:
         """Of the latest answers."""
         self._since_low = 0
         self._rate_ns = 0
-        self.resize(account, window_reserved)
+        self.resize(account, reserved)
 
     def __repr__(self) -> str:
         waiting = " ".join(f"{len(queue)}" for queue in self.queues)
@@ -99,29 +108,28 @@ class Lane:
             state += f" ({self.state})"
         return f"<Lane {self.name}{state}: {waiting} waiting, {self.unsettled} unsettled, {self.pool!r}>"
 
-    def resize(self, account: Account, window_reserved: tuple[float, ...]) -> None:
-        """Take up the windows of an account; `window_reserved`: by class, what no lower one may take."""
+    def resize(self, account: Account, reserved: Reserved) -> None:
+        """Take up the windows of an account, and what no lower class may take of them."""
         self.window = account.window * (account.transceivers + account.transmitters)
         self._reserve = tuple(
-            int(self.window * sum(window_reserved[:traffic_class]))
+            int(self.window * sum(reserved.window[:traffic_class]))
             for traffic_class in range(len(self.queues))
         )
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
-    def take_up(
-        self, account: Account, context: SSLContext | None, tps: float, window_reserved: tuple[float, ...]
-    ) -> None:
+    def take_up(self, account: Account, context: SSLContext | None, tps: float, reserved: Reserved) -> None:
         """Take up a changed configuration. Binds are renewed only where their account has changed.
 
         From now on no second holds more than the new TPS; the tokens of the last one count against it.
         """
+        now_ns = self._clock()
         if tps != self.rate.nominal_tps:
-            now_ns = self._clock()
             self.rate.set_nominal(now_ns, tps)
             self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
+        self.bucket.set_reserved(now_ns, reserved.tps)
         self.pool.take_up(account, context)
-        self.resize(account, window_reserved)
+        self.resize(account, reserved)
         self.look()
 
     # ---- what the pipeline does ----

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dispatcher.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
+    from dispatcher.faces import Webhook
     from dispatcher.files import Loaded
 
 SECRET_KEYS: Final = frozenset({"password"})
@@ -76,12 +77,14 @@ def all_problems(path: Path) -> list[str]:
 def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     """Yield what would be found only at the start: profiles, secrets, certificates, plans of numbers."""
     from functools import partial
+    from urllib.parse import urlsplit
 
     from dispatcher.accounts import account_of
     from dispatcher.carrier.profile import load as profile_of
     from dispatcher.credentials import secret_of_env, secret_of_file
     from dispatcher.errors import ConfigError
     from dispatcher.ingest.tls import context_of
+    from dispatcher.outcomes.address import is_inside
     from dispatcher.outcomes.secrets import secrets_of
     from dispatcher.routing.plan import parse as numbering_plan
     from dispatcher.routing.ported import parse_ported
@@ -105,6 +108,11 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
         if complaints:
             raise ConfigError(f"{key}: {folder / name}: {complaints[0]} (of {len(complaints)})")
 
+    def address(name: str, webhook: Webhook) -> None:
+        if not webhook.allow_private and is_inside(urlsplit(webhook.url).hostname or ""):
+            inside = "the address is not public, and is not called without allow_private = true"
+            raise ConfigError(f"webhooks.{name}.url: {inside}")
+
     checks: list[Callable[[], object]] = []
     if config.numbering_plan is not None:
         checks.append(partial(plan, "numbering_plan", config.numbering_plan, numbering_plan))
@@ -122,7 +130,7 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
         if section is not None:
             checks.append(partial(context_of, at, section, folder))
     for name, webhook in config.webhooks.items():
-        checks.append(partial(secrets_of, {name: webhook}, folder))
+        checks += [partial(secrets_of, {name: webhook}, folder), partial(address, name, webhook)]
     for check in checks:
         try:
             check()

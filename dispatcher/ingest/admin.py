@@ -14,6 +14,7 @@ may pause a carrier: it stands on loopback unless the configuration says otherwi
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +23,12 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
+from dispatcher.config import Config
 from dispatcher.errors import ConfigError, DispatcherError
 from dispatcher.faces import Admin
+from dispatcher.ingest import tls
+from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
-from dispatcher.ingest.tls import context_of
 from dispatcher.state import Check, State
 
 BODY_MAX: Final = 4096
@@ -34,6 +37,8 @@ SHUTDOWN_S: Final = 1.0
 """For what is being answered when we stop: none of it takes longer than a few milliseconds."""
 BACKLOG: Final = 64
 JSON: Final = "application/json"
+TLS: Final = "admin.tls"
+"""The section of the configuration, for errors."""
 
 log = logging.getLogger("dispatcher.admin")
 
@@ -85,12 +90,14 @@ class AdminServer:
         self._version = version
         self._folder = folder or Path()
         self._runner: web.AppRunner | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def start(self) -> int:
         """Listen; return the port. OSError: it is taken. ConfigError: TLS cannot work."""
-        context = None
+        context = self._context = None
         if self._admin.tls is not None:
-            context = await asyncio.to_thread(context_of, "admin.tls", self._admin.tls, self._folder)
+            context = await asyncio.to_thread(tls.context_of, TLS, self._admin.tls, self._folder)
+            self._context = context
         app = web.Application(client_max_size=BODY_MAX)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/startupz", self._startupz)
@@ -104,7 +111,8 @@ class AdminServer:
         await runner.setup()
         site = web.TCPSite(runner, self._admin.host, self._admin.port, ssl_context=context, backlog=BACKLOG)
         try:
-            await site.start()
+            with listening("admin", self._admin.host, self._admin.port):
+                await site.start()
         except OSError:
             await runner.cleanup()
             raise
@@ -112,6 +120,13 @@ class AdminServer:
         self.port = runner.addresses[0][1]
         log.info("admin port: %s:%d", self._admin.host, self.port)
         return self.port
+
+    async def reload(self, config: Config) -> None:
+        """Take up a new certificate. ConfigError: it is unfit, or the address has changed; all stays."""
+        check_fixed("admin", self._admin, config.admin)
+        if self._context is not None and config.admin.tls is not None:
+            await asyncio.to_thread(tls.reload, self._context, TLS, config.admin.tls, self._folder)
+        self._admin = config.admin
 
     async def stop(self, limit_ms: int) -> None:
         """Listen no more; what is being answered may end within the limit."""

@@ -31,12 +31,16 @@ class Gate:
         """By aiohttp's protocol of it."""
         self.counts: Counter[str] = Counter()
         """Since the start: accepted, refused, too_slow, not_reading."""
+        self._addresses: Counter[str] = Counter()
+        self._loop = asyncio.get_running_loop()
+        self.configure(http)
+
+    def configure(self, http: Http) -> None:
+        """Take up changed limits; connections that are open stay so."""
         self.header_s = http.header_timeout_ms / 1000
         self.idle_s = 2 * http.body_timeout_ms / 1000
         self._all_max = http.connections_max
         self._one_max = http.connections_of_one_max
-        self._addresses: Counter[str] = Counter()
-        self._loop = asyncio.get_running_loop()
 
     def admits(self, address: str, file: int = 0) -> bytes:
         """Count a connection in; return what it is told if there are too many, else nothing.

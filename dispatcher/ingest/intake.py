@@ -70,10 +70,15 @@ class Intake:
         """By code, since the start."""
         self.accepted = 0
         self.repeated = 0
-        self._pace = NumberPace(http.per_number_minute_max, http.per_number_hour_max)
-        self._has_pace = bool(http.per_number_minute_max or http.per_number_hour_max)
         self._rates: dict[str, Rate] = {}
         self._clock_ms = clock_ms
+        self._paces = (-1, -1)
+        self.configure(http)
+
+    def configure(self, http: Http) -> None:
+        """Take up changed limits; numbers are counted anew then."""
+        if (paces := (http.per_number_minute_max, http.per_number_hour_max)) != self._paces:
+            self._paces, self._pace, self._has_pace = paces, NumberPace(*paces), any(paces)
 
     async def take(
         self, caller: Caller, asked: Sequence[SendRequest | Refused]
