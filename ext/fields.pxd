@@ -1,8 +1,9 @@
 # cython: language_level=3
-"""Fields of a msgspec.Struct read in place: where one lies is told by its descriptor, once.
+"""Fields of a msgspec.Struct read and set in place: where one lies is told by its descriptor, once.
 
-An attribute costs 20 ns, a message has seventeen. Whoever reads must have seen that the type is exactly the one that
-the descriptor is of; fields of a frozen Struct are always set.
+An attribute costs 20 ns, a message has seventeen; a call with as many names costs 150. Whoever reads must have seen
+that the type is exactly the one that the descriptor is of. Whoever makes one sets every field: nothing of msgspec's own
+(defaults, __post_init__) is done, as with copy.copy.
 """
 
 from cpython.object cimport PyObject
@@ -22,7 +23,15 @@ cdef extern from *:
         Py_DECREF(found);
         return offset;
     }
+    static PyObject *new_struct(PyObject *type) {
+        return ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
+    }
+    static void set_field(PyObject *made, Py_ssize_t offset, PyObject *value) {
+        *(PyObject **)((char *)made + offset) = Py_NewRef(value);
+    }
     #define FIELD(object, offset) (*(PyObject **)((char *)(object) + (offset)))
     """
     Py_ssize_t field_of(object type, const char *name) except -1
     PyObject *FIELD(object value, Py_ssize_t offset) noexcept
+    object new_struct(object type)
+    void set_field(object made, Py_ssize_t offset, object value) noexcept
