@@ -20,10 +20,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from dispatcher._ext.admit import Batch
 from dispatcher._ext.book import Book, Submission, submissions
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch, Recall
+from dispatcher.admission import Admission, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane

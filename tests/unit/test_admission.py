@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from dispatcher._ext.admit import Batch
 from dispatcher._ext.keys import message_id
-from dispatcher.admission import LATER, MARK_MS, Admission, Batch, number_of
+from dispatcher.admission import LATER, MARK_MS, Admission, number_of
 from dispatcher.carrier.profile import load
 from dispatcher.config import HOUR_MS, Carrier, Config, from_dict
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass

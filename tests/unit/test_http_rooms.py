@@ -13,9 +13,11 @@ from dispatcher.ingest.keys import KeyRing, load, locked, make_key, save
 from dispatcher.ingest.problems import STATUSES
 from dispatcher.ingest.stream import Lines
 from dispatcher.model import Refused, SendRequest
-from dispatcher.policy.pace import HOUR_MS, MINUTE_MS, NumberPace, Rate
+from dispatcher.policy.pace import Rate, number_pace
 from dispatcher.refusal import Code
 from tests.integration.house import run
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 
 def test_every_refusal_has_a_status() -> None:
@@ -28,9 +30,11 @@ def test_lines_are_cut_the_same_however_they_come(size: int) -> None:
     """Whatever the reads, the lines are those of the whole; one too long is refused in its place."""
     octets = b'{"a":1}\n\n' + b"x" * 60 + b"\r\n{}\n" + b"y" * 50 + b"\nlast"
     lines = Lines(50)
-    found = [line for at in range(0, len(octets), size) for line in lines.feed(octets[at : at + size])]
+    found = [piece for at in range(0, len(octets), size) for piece in lines.feed(octets[at : at + size])]
     found += lines.end()
-    said = [line.code if isinstance(line, Refused) else line for line in found]
+    said: list[str | bytes] = []
+    for piece in found:
+        said += [piece.code] if isinstance(piece, Refused) else filter(None, piece.split(b"\n"))
     assert said == [b'{"a":1}', "line_too_long", b"{}", b"y" * 50, b"last"]
 
 
@@ -65,7 +69,7 @@ def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
 
 def test_one_number_has_its_pace() -> None:
     """Ten a minute, twelve an hour; other numbers and sources are not concerned; the table is bounded."""
-    pace = NumberPace(10, 12, numbers_max=3)
+    pace = number_pace(10, 12, numbers_max=3)
     start = HOUR_MS * 10
     assert [pace.take("a", "+79000000001", start) for _ in range(10)] == [0] * 10
     assert pace.take("a", "79000000001", start + 1) == MINUTE_MS - 1
@@ -80,7 +84,7 @@ def test_one_number_has_its_pace() -> None:
 
 def test_what_was_given_back_can_go() -> None:
     """A message that was refused later did not count."""
-    pace = NumberPace(1, 1)
+    pace = number_pace(1, 1)
     assert pace.take("a", "1", 0) == 0
     pace.give_back("a", "1")
     assert pace.take("a", "1", 0) == 0
