@@ -65,7 +65,7 @@ class UnencodableError(EncodingError):
             )
         if code < 0x20:
             return (
-                f"position {self.position}: U+{code:04X} is a control code that phones do not show, and a NUL "
+                f"position {self.position}: U+{code:04X} is a control code, which phones do not show; a NUL "
                 "may end the text there: take it out"
             )
         hint = "" if "ucs2" in self.alphabets else "; allow 'ucs2', or replace the character"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.profiles import ProfileTable
 from dispatcher.encoding import count, encoder, segment
+from dispatcher.encoding.options import Alphabet
 from dispatcher.errors import ConfigError, UnencodableError
 from dispatcher.refusal import Code, Refusal
 
@@ -34,7 +35,7 @@ def test_the_first_one_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("alphabet", ["ucs2", "latin1", "ascii", "gsm7"])
 @pytest.mark.parametrize("control", CONTROLS)
-def test_no_alphabet_carries_it(alphabet: str, control: str) -> None:
+def test_no_alphabet_carries_it(alphabet: Alphabet, control: str) -> None:
     """The GSM alphabet has none of them anyway; the others carry them where they are to be kept."""
     with pytest.raises(UnencodableError):
         count(f"ab{control}", alphabet=alphabet, controls="refuse")
@@ -47,7 +48,7 @@ def test_the_option_is_kept_and_checked() -> None:
     with pytest.raises(UnencodableError):
         pickle.loads(pickle.dumps(STRICT)).count("\x00")
     with pytest.raises(ConfigError, match="controls"):
-        segment("a", controls="drop")  # type: ignore[call-arg]
+        segment("a", controls="drop")  # type: ignore[arg-type]
 
 
 def test_a_profile_refuses_them_unless_it_is_told_to_keep_them() -> None:
