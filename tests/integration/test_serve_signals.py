@@ -181,7 +181,7 @@ def test_messages_come_by_http_until_it_is_told_to_stop() -> None:
 
 
 def test_what_was_recovered_is_said() -> None:
-    """F06: after kill -9 the next start says what waits, what was left unanswered and what awaits receipts."""
+    """After kill -9 the next start says what waits, what was left unanswered, what awaits receipts."""
     waiting, sent, window = 25, 20, 10
 
     async def scenario(folder: Path) -> None:
