@@ -272,6 +272,7 @@ class Dispatcher:
         if self._is_open:
             raise RuntimeError("the dispatcher is open already")
         loop, folder = asyncio.get_running_loop(), Path(self.config.store)
+        began_s = time.monotonic()
         self.journal = await loop.run_in_executor(
             None, partial(Journal.open, folder, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
         )
@@ -283,7 +284,7 @@ class Dispatcher:
             self.projection = await self._ask(Projection, folder, self._on_corrupt)
             self._known = await loop.run_in_executor(self._recaller, KnownKeys, folder)
             self.journal.start(loop, on_failure=self._on_failure)
-            await recovery.take_up(self.pipeline)
+            await recovery.recover(self.pipeline, began_s)
             for lane in self.pipeline.lanes.values():
                 if lane.switch is not Switch.DRAINING:
                     lane.pool.begin()

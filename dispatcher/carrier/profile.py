@@ -179,6 +179,7 @@ def _encoder(table: ProfileTable) -> Encoder:
         languages=table.languages,
         packing=table.packing,
         max_segments=table.max_segments,
+        controls=table.controls,
         **_METHODS[table.method],
     )
 

@@ -17,6 +17,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,6 +30,7 @@ from dispatcher.faces import Admin
 from dispatcher.ingest import tls
 from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
+from dispatcher.ingest.problems import Problem, respond
 from dispatcher.state import Check, State
 
 BODY_MAX: Final = 4096
@@ -37,6 +39,7 @@ SHUTDOWN_S: Final = 1.0
 """For what is being answered when we stop: none of it takes longer than a few milliseconds."""
 BACKLOG: Final = 64
 JSON: Final = "application/json"
+CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 TLS: Final = "admin.tls"
 """The section of the configuration, for errors."""
 
@@ -98,7 +101,7 @@ class AdminServer:
         if self._admin.tls is not None:
             context = await asyncio.to_thread(tls.context_of, TLS, self._admin.tls, self._folder)
             self._context = context
-        app = web.Application(client_max_size=BODY_MAX)
+        app = web.Application(client_max_size=BODY_MAX, middlewares=[_as_problems])
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/startupz", self._startupz)
         app.router.add_get("/readyz", self._readyz)
@@ -177,11 +180,11 @@ class AdminServer:
     async def _switch(self, request: web.Request) -> web.Response:
         """Do it. A browser, which sends Origin, has no business here: some page in it might."""
         if "Origin" in request.headers:
-            return _json({"code": "forbidden", "detail": "not from a browser"}, 403)
+            return _problem(403, "forbidden", "not from a browser")
         if self._switches is None:
-            return _json({"code": "not_implemented", "detail": "no switches are wired up"}, 501)
+            return _problem(501, "not_implemented", "no switches are wired up")
         if not self._views.is_started:
-            return _json({"code": "starting", "detail": "the dispatcher is not open"}, 503)
+            return _problem(503, "starting", "the dispatcher is not open")
         name, action = request.match_info["name"], request.match_info["action"]
         switch: dict[str, Callable[[str], Awaitable[object]]] = {
             "pause": self._switches.pause,
@@ -191,11 +194,28 @@ class AdminServer:
         try:
             await switch[action](name)
         except ConfigError as error:
-            return _json({"code": "not_found", "detail": str(error)}, 404)
+            return _problem(404, "not_found", str(error))
         except DispatcherError as error:
-            return _json({"code": "not_now", "detail": str(error)}, 503)
+            return _problem(503, "not_now", str(error))
         log.warning("carrier %s by the admin port", action, extra={"carrier": name, "action": action})
         return _json({"carrier": name, "action": action})
+
+
+@web.middleware
+async def _as_problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Say what aiohttp refuses by itself as RFC 9457 does: no such path, not this method."""
+    try:
+        return await handler(request)
+    except web.HTTPClientError as error:
+        code = CODES.get(error.status, "malformed")
+        return _problem(error.status, code, error.reason, error.headers.get("Allow", ""))
+
+
+def _problem(status: int, code: str, detail: str, allow: str = "") -> web.Response:
+    title = HTTPStatus(status).phrase
+    return respond(Problem(title=title, status=status, code=code, detail=detail), allow=allow)
 
 
 def _json(value: object, status: int = 200) -> web.Response:

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from dispatcher.ingest.intake import ANYBODY, Caller, Intake, caller_of
 from dispatcher.ingest.keys import KeyRing, keys_path
 from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.lookups import cancel_message, check_messages, find_messages, get_message
+from dispatcher.ingest.malformed import Exchange
 from dispatcher.ingest.messages import post_batch, post_message
 from dispatcher.ingest.problems import ProblemError, problem, respond
 from dispatcher.ingest.service import Call, Route, Service
@@ -106,9 +108,12 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self._service = Service(self._door, self.http, self.intake, asyncio.Event())
         self.gate = gate = Gate(self.http)
-        server = web.Server(
-            self._handle,
-            access_log=None,
+        server = web.Server(self._handle)
+        exchange = partial(
+            Exchange,
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # None is meant to turn it off
             logger=_mute,
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE_S,
@@ -124,7 +129,7 @@ class HttpServer:
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self.http.header_timeout_ms / 1000}
         with listening("http", self.http.host, self.http.port):
             self._listener = await loop.create_server(
-                lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
+                lambda: Link(gate, exchange()), self.http.host, self.http.port, backlog=BACKLOG, **secured
             )
         self._server = server
         self._tasks = [loop.create_task(gate.watch()), loop.create_task(self._warn_daily())]
