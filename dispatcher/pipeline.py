@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from dispatcher._ext.admit import Batch
+from dispatcher._ext.admit import Batch, Group
 from dispatcher._ext.book import Book, Submission, submissions
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
@@ -39,7 +39,7 @@ from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
-from dispatcher.store.records import EVENTS_STREAM, pack_messages
+from dispatcher.store.records import EVENTS_STREAM
 
 log = logging.getLogger("dispatcher.pipeline")
 
@@ -169,21 +169,20 @@ class Pipeline:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
         arrivals: list[Arrival] = []
-        later = [message for message in batch.messages if message.send_after_ms]
-        groups = batch.by_queue()
-        rows = [_row(self.lanes[at].queues[its].stream, group[0]) for (at, its), group in groups.items()]
+        groups, later = batch.groups, batch.later
+        rows = [_row(self.lanes[at].queues[its].stream, group) for (at, its), group in groups.items()]
         rows += [_row(self.later_stream, later)] if later else []
-        for (carrier, traffic_class), (messages, frames) in groups.items():
+        for (carrier, traffic_class), group in groups.items():
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
-            if queue.expect(messages, sum(map(len, frames))):
-                segments = submissions(messages, frames, carrier, 0, now_ms)
+            if queue.expect(group.messages, group.segments):
+                segments = submissions(group.messages, group.frames, carrier, 0, now_ms)
                 arrivals.append(self._arrive(lane, queue, segments, now_ms))
         count, body = self.events.take()
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
         done: asyncio.Future[None] = self._loop.create_future()
-        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later, done))
+        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later.messages, done))
         return done
 
     def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:
@@ -385,8 +384,8 @@ class Pipeline:
             self.failed(error)
 
 
-def _row(stream: int, messages: list[Message]) -> Row:
-    return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
+def _row(stream: int, group: Group) -> Row:
+    return Row(stream, group.messages[0].n, group.messages[-1].n, len(group), group.body)
 
 
 def _fulfil(durable: asyncio.Future[bool], is_durable: bool) -> None:
