@@ -30,8 +30,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation", "cancelling",
-        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
+    4: ("carrier.lane", "carrier.desk", "pipeline", "commits", "backlog", "aftermath", "evacuation",
+        "cancelling", "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
     # 5: who puts it all together.
     5: ("app", "upkeep", "survey", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -43,7 +43,7 @@ GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
                                    "reload", "switches", "dry_run")
         for other in ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation",
-                      "recovery", "cancelling", "prepare")}  # fmt: skip
+                      "recovery", "cancelling", "prepare", "commits")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
