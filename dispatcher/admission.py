@@ -23,6 +23,7 @@ from dispatcher.config import HOUR_MS, Config
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.refusal import Code, Refusal
 from dispatcher.slips import flaw, plain
+from dispatcher.store.records import packer
 
 KEY_MAX: Final = 64
 """Characters of a client_ref or an idempotency_key: two UUIDs and a separator fit nearly, a text does not."""
@@ -116,9 +117,8 @@ class Admission:
         self._entropy = entropy
         # A counter for all destinations that share a hash: two live messages to one never share a reference.
         references = entropy(2 * _REFERENCES)
-        self._judge = Judge(
-            self.keys, SendRequest, Message, Accepted, TrafficClass, plain, self._refuse, references
-        )
+        types = SendRequest, Message, Accepted, TrafficClass
+        self._judge = Judge(self.keys, *types, plain, self._refuse, packer, references)
         self.configure(config, normalise, route, profiles)
 
     def configure(

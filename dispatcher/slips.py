@@ -6,7 +6,7 @@ from dispatcher.model import Callback, Refused, SendRequest, TrafficClass
 
 _INTEGERS: Final = ("ttl_ms", "send_after_ms")
 _STRINGS: Final = ("to", "text", "sender", "source")
-_NAMES: Final = ("client_ref", "idempotency_key")
+_NAMES: Final = ("client_ref", "idempotency_key", "source")
 _CLASSES: Final = frozenset(map(int, TrafficClass))
 
 

@@ -11,7 +11,7 @@ is what the path keeps: the Message, its id, its frames.
 
 from libc.stdint cimport int64_t, uint16_t, uint8_t, uint64_t
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
@@ -19,12 +19,14 @@ from cpython.tuple cimport PyTuple_GET_ITEM
 cimport cython
 
 from blake2b cimport Hash, hash_begin, hash_end, hash_put
-from fields cimport FIELD, field_of
+from fields cimport FIELD, field_of, new_struct, set_field
 from text cimport PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII
 from utf8 cimport hash_text
+from wire cimport Outbox, outbox_free, outbox_init
 
 from dispatcher._ext.keys cimport Entry, Keys, hash_of_key, id_of
 from dispatcher._ext.numbers cimport Normaliser
+from dispatcher._ext.pack cimport Packer
 from dispatcher._ext.routes cimport Routes
 from dispatcher._ext.submit cimport SubmitBuilder
 
@@ -52,34 +54,50 @@ cdef extern from *:
 
 
 @cython.final
+cdef class Group:
+    """Messages of a batch that go into one row of the journal; see the stub."""
+
+    cdef readonly list messages, frames
+    cdef readonly Py_ssize_t segments
+    cdef Outbox out             # their records, back to back
+
+    def __cinit__(self):
+        self.messages, self.frames = [], []
+        outbox_init(&self.out)
+
+    def __dealloc__(self):
+        outbox_free(&self.out)
+
+    @property
+    def body(self):
+        """The records of the messages, as dispatcher.store.records has them."""
+        return PyBytes_FromStringAndSize(<char *>self.out.data, self.out.used)
+
+    def __len__(self):
+        return len(self.messages)
+
+
+@cython.final
 cdef class Batch:
     """What became of a batch; see the stub."""
 
-    cdef public list verdicts, messages, frames, places, repeats
+    cdef public list verdicts, messages, places, repeats
+    cdef readonly Group later
+    cdef readonly dict groups
 
     def __cinit__(self, Py_ssize_t size):
         self.verdicts = [None] * size
-        self.messages, self.frames, self.places, self.repeats = [], [], [], []
+        self.messages, self.places, self.repeats, self.groups = [], [], [], {}
+        self.later = Group()
 
-    def by_queue(self):
-        """Divide messages and frames of what can go at once by (carrier, class), in order."""
-        cdef dict groups = {}
-        cdef Py_ssize_t at
-        cdef tuple group
-        cdef PyObject *found
-        for at in range(len(self.messages)):
-            message = self.messages[at]
-            if message.send_after_ms:
-                continue
-            key = (<object>PyTuple_GET_ITEM(message.carriers, 0), message.traffic_class)
-            found = PyDict_GetItem(groups, key)
-            if found == NULL:
-                group = groups[key] = ([], [])
-            else:
-                group = <tuple>found
-            (<list>PyTuple_GET_ITEM(group, 0)).append(message)
-            (<list>PyTuple_GET_ITEM(group, 1)).append(self.frames[at])
-        return groups
+    cdef Group group_of(self, object carrier, int traffic_class):
+        """Where a message goes that can go at once."""
+        cdef tuple key = (carrier, traffic_class)
+        cdef PyObject *found = PyDict_GetItem(self.groups, key)
+        if found == NULL:
+            group = self.groups[key] = Group()
+            return group
+        return <Group>found
 
     def __repr__(self):
         return f"<Batch: {len(self.messages)} messages, {len(self.repeats)} repeats, of {len(self.verdicts)} requests>"
@@ -88,6 +106,10 @@ cdef class Batch:
 cdef struct Fields:             # where those of a SendRequest lie
     Py_ssize_t to, text, sender, traffic_class, client_ref, idempotency_key, ttl_ms, send_after_ms, source, callback
 
+cdef struct MessageFields:      # ... and of a Message
+    Py_ssize_t n, message_id, to, sender, text, traffic_class, accepted_ms, deadline_ms, send_after_ms, segments
+    Py_ssize_t reference, carriers, client_ref, key_hash, body_hash, source, callback
+
 cdef struct Policy:             # of a traffic class
     int64_t ttl_ms, ttl_max_ms
     Py_ssize_t segments_max
@@ -95,7 +117,7 @@ cdef struct Policy:             # of a traffic class
 cdef struct Terms:              # what holds for a call
     int64_t now_ms, oldest_key_n
     int64_t[CLASSES + 1] closed
-    bint is_dry
+    PyObject *now               # now_ms, borrowed
 
 
 @cython.final
@@ -103,9 +125,12 @@ cdef class Judge:
     """Judges requests; see the stub."""
 
     cdef Keys keys
+    cdef Packer packer
     cdef object request_type, message_type, accepted_type, class_type, plain, refuse
     cdef bytearray references   # of concatenation: a counter for all destinations that share a hash
     cdef Fields at
+    cdef MessageFields made
+    cdef Py_ssize_t at_message, at_repeated
     # the configuration
     cdef Policy[CLASSES] policies
     cdef Py_ssize_t text_max
@@ -116,10 +141,10 @@ cdef class Judge:
     cdef dict builders
 
     def __cinit__(self, Keys keys not None, request_type, message_type, accepted_type, class_type, plain, refuse,
-                  bytes references not None):
+                  Packer packer not None, bytes references not None):
         if PyBytes_GET_SIZE(references) != REFERENCES * sizeof(uint16_t):
             raise ValueError(f"references have {REFERENCES * sizeof(uint16_t)} octets")
-        self.keys, self.references = keys, bytearray(references)
+        self.keys, self.packer, self.references = keys, packer, bytearray(references)
         self.request_type, self.message_type, self.accepted_type = request_type, message_type, accepted_type
         self.class_type, self.plain, self.refuse = class_type, plain, refuse
         self.at.to = field_of(request_type, b"to")
@@ -132,6 +157,25 @@ cdef class Judge:
         self.at.send_after_ms = field_of(request_type, b"send_after_ms")
         self.at.source = field_of(request_type, b"source")
         self.at.callback = field_of(request_type, b"callback")
+        self.made.n = field_of(message_type, b"n")
+        self.made.message_id = field_of(message_type, b"message_id")
+        self.made.to = field_of(message_type, b"to")
+        self.made.sender = field_of(message_type, b"sender")
+        self.made.text = field_of(message_type, b"text")
+        self.made.traffic_class = field_of(message_type, b"traffic_class")
+        self.made.accepted_ms = field_of(message_type, b"accepted_ms")
+        self.made.deadline_ms = field_of(message_type, b"deadline_ms")
+        self.made.send_after_ms = field_of(message_type, b"send_after_ms")
+        self.made.segments = field_of(message_type, b"segments")
+        self.made.reference = field_of(message_type, b"reference")
+        self.made.carriers = field_of(message_type, b"carriers")
+        self.made.client_ref = field_of(message_type, b"client_ref")
+        self.made.key_hash = field_of(message_type, b"key_hash")
+        self.made.body_hash = field_of(message_type, b"body_hash")
+        self.made.source = field_of(message_type, b"source")
+        self.made.callback = field_of(message_type, b"callback")
+        self.at_message = field_of(accepted_type, b"message")
+        self.at_repeated = field_of(accepted_type, b"is_repeated")
 
     def configure(self, policies, Py_ssize_t text_max, bint takes_callbacks, Normaliser normalise not None, route,
                   dict builders not None):
@@ -153,23 +197,24 @@ cdef class Judge:
               reorder=None):
         """Judge requests in order and remember their keys: numbers go on from `next_n`."""
         cdef Terms terms
+        cdef object now = now_ms
         cdef Py_ssize_t place, size = len(requests)
         cdef Batch batch = Batch(size)
         cdef uint64_t random_bits
         cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(entropy)
         if PyBytes_GET_SIZE(entropy) < size * <Py_ssize_t>ENTROPY_OCTETS:
             raise ValueError(f"{ENTROPY_OCTETS} octets of entropy a request are needed")
-        set_terms(&terms, now_ms, closed, oldest_key_n, False)
+        set_terms(&terms, now_ms, closed, oldest_key_n)
+        terms.now = <PyObject *>now
         for place in range(size):
             random_bits = (octets[0] | <uint64_t>octets[1] << 8 | <uint64_t>octets[2] << 16 | <uint64_t>octets[3] << 24
                            | <uint64_t>octets[4] << 32)
             octets += <Py_ssize_t>ENTROPY_OCTETS
-            found = self.judge(requests[place], &terms, next_n, random_bits, reorder, batch.frames)
+            found = self.judge(requests[place], &terms, next_n, random_bits, reorder, batch)
             if type(found) is self.message_type:
                 next_n += 1
-                batch.messages.append(found)
                 batch.places.append(place)
-                found = self.accepted_type(found)
+                found = self.accepted(found)
             elif PyLong_CheckExact(found):
                 batch.repeats.append((place, found))
                 continue
@@ -179,12 +224,14 @@ cdef class Judge:
     def one(self, request, int64_t now_ms, closed, int64_t oldest_key_n, uint64_t next_n):
         """Say what `admit` would make of a request, without any effect."""
         cdef Terms terms
-        set_terms(&terms, now_ms, closed, oldest_key_n, True)
-        return self.judge(request, &terms, next_n, 0, None, [])
+        cdef object now = now_ms
+        set_terms(&terms, now_ms, closed, oldest_key_n)
+        terms.now = <PyObject *>now
+        return self.judge(request, &terms, next_n, 0, None, None)
 
-    cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder,
-                      list all_frames):
-        """A Message, whose frames are appended; a Refused; or the number of the message that it repeats."""
+    cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder, Batch batch):
+        """A Message, which the batch gets; a Refused; or the number of the message that it repeats. Without a batch it is
+        a dry run, which changes nothing."""
         cdef object key, source, text, sender, name, digits, callback
         cdef PyObject *found
         cdef int traffic_class
@@ -196,6 +243,7 @@ cdef class Judge:
         cdef Policy *policy
         cdef tuple carriers
         cdef list frames
+        cdef Group group
         if not self.is_plain(request):
             request = self.plain(request)
             if type(request) is not self.request_type:
@@ -258,18 +306,42 @@ cdef class Judge:
             return self.refuse("not_carried", request, carriers[0])
         if total > policy.segments_max:
             return self.refuse("too_many_segments", request, (total, policy.segments_max))
-        message = self.message_type(
-            n, id_of(terms.now_ms, n, random_bits), digits, sender, text,
-            <object>FIELD(request, self.at.traffic_class), terms.now_ms, deadline_ms, sends_ms, total, reference[0],
-            carriers, name, key_hash, body_hash, source, callback,
-        )
-        if not terms.is_dry:
+        message = new_struct(self.message_type)
+        set_field(message, self.made.n, n)
+        set_field(message, self.made.message_id, id_of(terms.now_ms, n, random_bits))
+        set_field(message, self.made.to, digits)
+        set_field(message, self.made.sender, sender)
+        set_field(message, self.made.text, text)
+        set_field(message, self.made.traffic_class, <object>FIELD(request, self.at.traffic_class))
+        set_field(message, self.made.accepted_ms, <object>terms.now)
+        set_field(message, self.made.deadline_ms, deadline_ms)
+        set_field(message, self.made.send_after_ms, sends_ms)
+        set_field(message, self.made.segments, total)
+        set_field(message, self.made.reference, reference[0])
+        set_field(message, self.made.carriers, carriers)
+        set_field(message, self.made.client_ref, name)
+        set_field(message, self.made.key_hash, key_hash)
+        set_field(message, self.made.body_hash, body_hash)
+        set_field(message, self.made.source, source)
+        set_field(message, self.made.callback, callback)
+        if batch is not None:
             if total > 1:
                 reference[0] += 1
             if key_hash:
                 self.keys.remember(key_hash, body_hash, n)
-            all_frames.append(frames)
+            batch.messages.append(message)
+            group = batch.later if sends_ms else batch.group_of(<object>PyTuple_GET_ITEM(carriers, 0), traffic_class)
+            group.messages.append(message)
+            group.frames.append(frames)
+            group.segments += total
+            self.packer.put(&group.out, message)
         return message
+
+    cdef object accepted(self, object message):
+        cdef object made = new_struct(self.accepted_type)
+        set_field(made, self.at_message, message)
+        set_field(made, self.at_repeated, False)
+        return made
 
     cdef bint is_plain(self, object request) noexcept:
         """Whether nothing is odd about it: types are exactly what they are declared to be."""
@@ -278,7 +350,7 @@ cdef class Judge:
             and PyUnicode_CheckExact(<object>FIELD(request, self.at.to))
             and PyUnicode_CheckExact(<object>FIELD(request, self.at.text))
             and PyUnicode_CheckExact(<object>FIELD(request, self.at.sender))
-            and PyUnicode_CheckExact(<object>FIELD(request, self.at.source))
+            and is_name(<object>FIELD(request, self.at.source))
             and PyLong_CheckExact(<object>FIELD(request, self.at.ttl_ms))
             and PyLong_CheckExact(<object>FIELD(request, self.at.send_after_ms))
             and type(<object>FIELD(request, self.at.traffic_class)) is self.class_type
@@ -313,13 +385,13 @@ cdef inline bint is_name(object name) noexcept:
     return name is None or (PyUnicode_CheckExact(name) and PyUnicode_IS_ASCII(name))
 
 
-cdef int set_terms(Terms *terms, int64_t now_ms, closed, int64_t oldest_key_n, bint is_dry) except -1:
+cdef int set_terms(Terms *terms, int64_t now_ms, closed, int64_t oldest_key_n) except -1:
     cdef int index
     if len(closed) != CLASSES + 1:
         raise ValueError(f"closed has {CLASSES + 1} numbers")
     for index in range(CLASSES + 1):
         terms.closed[index] = closed[index]
-    terms.now_ms, terms.oldest_key_n, terms.is_dry = now_ms, oldest_key_n, is_dry
+    terms.now_ms, terms.oldest_key_n = now_ms, oldest_key_n
     return 0
 
 

@@ -30,8 +30,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation", "cancelling",
-        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
+    4: ("carrier.lane", "carrier.desk", "pipeline", "commits", "backlog", "aftermath", "evacuation",
+        "cancelling", "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
     # 5: who puts it all together.
     5: ("app", "upkeep", "survey", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -43,7 +43,7 @@ GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
                                    "reload", "switches", "dry_run")
         for other in ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation",
-                      "recovery", "cancelling", "prepare")}  # fmt: skip
+                      "recovery", "cancelling", "prepare", "commits")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
@@ -51,14 +51,15 @@ UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("s
           ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
           ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "slips"), ("admission", "carrier.schedule"),
+          ("admission", "store.records"),
           ("dlr_url", "api"),
           ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
 one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
 long messages are joined by the encoder library; the configuration has a policy for each traffic class, and
 is converted; a carrier's profile is the encoder, the dialect and the addresses that it wants; admission
-encodes by that profile; callbacks tell of events as the API does; unusual receipts are read
-by the dialect."""
+encodes by that profile, and makes the records of what it accepts; callbacks tell of events as the API does;
+unusual receipts are read by the dialect."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""

@@ -3,25 +3,48 @@ from typing import Any, final
 
 from dispatcher._ext.keys import Keys
 from dispatcher._ext.numbers import Normaliser
+from dispatcher._ext.pack import Packer
 from dispatcher._ext.submit import SubmitBuilder
 from dispatcher.config import ClassPolicy
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 
 @final
+class Group:
+    """Messages of a batch that go into one row of the journal, with their frames, in order."""
+
+    @property
+    def messages(self) -> list[Message]: ...
+    @property
+    def frames(self) -> list[list[bytes]]: ...
+    @property
+    def segments(self) -> int: ...
+    @property
+    def body(self) -> bytes:
+        """The records of the messages, as dispatcher.store.records has them."""
+
+    def __len__(self) -> int: ...
+
+@final
 class Batch:
-    """What became of a batch; `messages`, `frames` and `places` run in parallel."""
+    """What became of a batch; `messages` and `places` run in parallel."""
 
     verdicts: list[Accepted | Refused | None]
     messages: list[Message]
-    frames: list[list[bytes]]
+    """All that were accepted, in order."""
     places: list[int]
     """Of each message in `verdicts`."""
     repeats: list[tuple[int, int]]
     """(place, n) of what was accepted before: the verdict is to be filled in."""
 
+    @property
+    def later(self) -> Group:
+        """Of the messages, those that are to be sent at a time of their own."""
+
+    @property
+    def groups(self) -> dict[tuple[int, int], Group]:
+        """The others, by (carrier, class)."""
+
     def __new__(cls, size: int) -> Batch: ...
-    def by_queue(self) -> dict[tuple[int, int], tuple[list[Message], list[list[bytes]]]]:
-        """Divide messages and frames of what can go at once by (carrier, class), in order."""
 
 @final
 class Judge:
@@ -42,6 +65,7 @@ class Judge:
         class_type: type[TrafficClass],
         plain: Callable[[Any], SendRequest | Refused],
         refuse: Callable[[str, SendRequest, Any], Refused],
+        packer: Packer,
         references: bytes,
     ) -> Judge: ...
     def configure(

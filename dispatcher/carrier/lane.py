@@ -28,6 +28,7 @@ from dispatcher._ext.meters import Histogram
 from dispatcher._ext.session import Incoming
 from dispatcher.carrier.desk import Desk, Switch
 from dispatcher.carrier.queue import ClassQueue
+from dispatcher.model import TrafficClass
 from dispatcher.smpp.account import Account
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
@@ -38,6 +39,8 @@ LOW_SHARE: Final = 50
 """One in so many windows' slots goes to the lowest class first: nobody starves, nobody notices."""
 CLAIM_AHEAD_MS: Final = 50
 """Of the TPS: a slow account claims no further ahead, as what is claimed is in doubt after a crash."""
+PACE_NS: Final = 4_000_000
+"""Lower classes ask the bucket no oftener: it lets 20 ms of flow catch up, and each turn has its price."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
 
@@ -85,6 +88,8 @@ class Lane:
         """From submit_sm to its response; answers are taken to come in order."""
         self.throttles = 0
         """ESME_RTHROTTLED and ESME_RMSGQFUL: they slow the account down."""
+        self.is_short = False
+        """Whether something is claimed that only full windows hold back."""
         self.unsettled = 0
         """Written and not yet durably answered."""
         self._desk = desk
@@ -162,8 +167,11 @@ class Lane:
         """How many segments of a class may be claimed now."""
         if self.is_paused or not self.is_bound:
             return 0
-        most = self.probes or self._ahead
-        return max(0, most - len(queue.claimed) - queue.claiming)
+        return max(0, self._claims_most - len(queue.claimed) - queue.claiming)
+
+    @property
+    def _claims_most(self) -> int:
+        return self.probes or self._ahead
 
     def claimed(self, queue: ClassQueue, batch: list[Submission], asked: int) -> None:
         """Take segments whose claim is committed; so many were asked for."""
@@ -215,8 +223,12 @@ class Lane:
                 self._desk.load(self, queue)
 
     def _claim(self, now_ms: int) -> None:
+        """Many at a time: a commit for each one that is sent would cost more than the sending."""
+        enough = self._claims_most // 2
         for queue in self.queues:
             if len(queue.waiting) and (room := self.claim_room(queue)):
+                if room < enough and queue.traffic_class != TrafficClass.AUTHORIZATION:
+                    continue
                 if batch := queue.take(room, now_ms):
                     queue.claiming += len(batch)
                     self._desk.claim(self, queue, batch)
@@ -247,9 +259,12 @@ class Lane:
                     self._drop(queue)
             if granted < wanted:
                 needed_ns = self.bucket.when(now_ns, 1, queue.traffic_class)
+                if queue.traffic_class != TrafficClass.AUTHORIZATION:
+                    needed_ns = max(needed_ns, PACE_NS)
                 wait_ns = needed_ns if wait_ns < 0 else min(wait_ns, needed_ns)
         if batch:
             self._submit(batch, taken_by, now_ns, now_ms)
+        self.is_short = wait_ns < 0 and any(len(queue.claimed) for queue in queues)
         if wait_ns >= 0:
             self._timer = self._loop.call_later(max(wait_ns, 100_000) / 1e9, self.look)
 

@@ -275,5 +275,5 @@ def test_messages_are_divided_by_queue() -> None:
     classes = [TrafficClass.MARKETING, TrafficClass.SERVICE, TrafficClass.MARKETING]
     asked = [request(traffic_class=each) for each in classes] + [request(send_after_ms=NOW_MS + 1)]
     batch: Batch = door.admit(asked, NOW_MS)
-    by_queue = {key: [each.n for each in found[0]] for key, found in batch.by_queue().items()}
+    by_queue = {key: [each.n for each in found.messages] for key, found in batch.groups.items()}
     assert by_queue == {(1, 3): [1, 3], (1, 2): [2]}

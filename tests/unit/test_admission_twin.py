@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from dispatcher._ext.keys import key_hash
@@ -43,6 +44,7 @@ SENDER = ("Bank", "1234", "+79001112233", "Банк", "A name far too long", "")
 KEYS = (None, "k1", "k2", "k3", "ключ", "k" * 64, "k" * 65, "", "\ud800")
 TTL = (0, 0, 0, 1, -1, 60_000, 1 << 40, 1 << 80, -(1 << 80))
 SEND_AFTER = (0, 0, 0, 5, -1, NOW_MS, NOW_MS + 1, NOW_MS + 1000 * 86_400_000, 1 << 90)
+ENCODE = msgspec.msgpack.Encoder().encode
 
 
 class Str(str):
@@ -102,10 +104,12 @@ def test_random_batches_have_the_verdicts_of_the_twin(seed: int, profile: Any) -
         door._entropy = lambda count, entropy=entropy: entropy[:count]  # type: ignore[misc]
         batch = door.admit(requests, NOW_MS, closed)
         expected = twin.admit(requests, NOW_MS, closed, entropy)
-        repeats, accepted = (
-            dict(batch.repeats),
-            iter(zip(batch.places, batch.messages, batch.frames, strict=True)),
-        )
+        repeats, accepted = dict(batch.repeats), iter(zip(batch.places, batch.messages, strict=True))
+        frames: dict[int, list[bytes]] = {}
+        for group in (*batch.groups.values(), batch.later):
+            frames |= {each.n: its for each, its in zip(group.messages, group.frames, strict=True)}
+            assert group.segments == sum(map(len, group.frames))
+            assert group.body == b"".join(map(ENCODE, group.messages))
         for place, (verdict, its) in enumerate(zip(batch.verdicts, expected, strict=True)):
             if isinstance(its, int):
                 assert (verdict, repeats.pop(place)) == (None, its)
@@ -115,8 +119,9 @@ def test_random_batches_have_the_verdicts_of_the_twin(seed: int, profile: Any) -
                 assert verdict.detail
             else:
                 assert verdict == Accepted(its[0])
-                assert next(accepted) == (place, *its)
-        assert not repeats
+                assert next(accepted) == (place, its[0])
+                assert frames.pop(its[0].n) == its[1]
+        assert (repeats, frames) == ({}, {})
         assert next(accepted, None) is None
         assert door.next_n == twin.next_n
     assert twin.next_n > 60, "hardly any was accepted: the dice are bad"
