@@ -21,10 +21,10 @@ import apsw
 from dispatcher._ext.events import EventBuffer, read_events
 from dispatcher.errors import StoreError
 from dispatcher.model import WHOLE, Event, EventKind, Message
-from dispatcher.store.projection import PROJECTION
+from dispatcher.store.projection import PROJECTION, message_of
 from dispatcher.store.records import EVENTS_STREAM, StoredRow, unpack_messages
 
-_ASK: Final = "SELECT trail FROM message WHERE n = ? AND message_id = ?"
+_ASK: Final = "SELECT record, trail FROM message WHERE n = ?"
 _SENDABLE: Final = (0, EventKind.UNSENT, EventKind.REFUSED, EventKind.RETRY)
 """The last of a segment, 0 being nothing: after these it goes out as soon as it is due."""
 _NEVER_MS: Final = 1 << 62
@@ -130,14 +130,13 @@ class _Trails:
         stood: behind the one before it, before the one that follows."""
         found = None
         if self.seq and self._connection is not None:
-            values = (known.message.n, known.message.message_id)
-            found = self._connection.execute(_ASK, values).get
-        if found is None:
+            found = self._connection.execute(_ASK, (known.message.n,)).get
+        if found is None or message_of(found[0]).message_id != known.message.message_id:
             return
         kept = [placed for placed in known.events if placed[0] <= self.seq]
         behind, at = known.seq, 0
         placed: list[tuple[int, Event]] = []
-        for event in read_events(found, Event):
+        for event in read_events(found[1], Event):
             if at < len(kept) and kept[at][1] == event:
                 behind, at = kept[at][0], at + 1
                 continue

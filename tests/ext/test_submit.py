@@ -135,6 +135,7 @@ tables = st.builds(
                     st.sampled_from(get_args(Alphabet)), st.integers(0, 255), min_size=1, max_size=3
                 ),
             ),
+            "controls": st.just("keep"),
             "method": st.sampled_from(list(METHODS)),
             "max_segments": st.sampled_from([255, 3, 1]),
             "name": st.fixed_dictionaries({"ton": st.integers(0, 7), "npi": st.integers(0, 18)}),
