@@ -159,11 +159,10 @@ class Daemon:
         log.info(
             "starting %s with %s", __version__, loaded.path, extra={"event": "starting", "pid": os.getpid()}
         )
-        await self.dispatcher.open()
-        parts = self._parts_of(self)
         gc.collect()
         gc.freeze()  # modules and settings live as long as we do: to walk them takes 15 ms each time
-        for part in parts:
+        await self.dispatcher.open()
+        for part in self._parts_of(self):
             self._parts.append(part)
             await part.start()
         self.stage = "ready"
