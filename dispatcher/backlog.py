@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dispatcher.pipeline import Pipeline
 
 LOAD_OCTETS: Final = 1 << 20
-"""Of the journal in one read: some thousand messages, a few milliseconds to unpack."""
+"""Of the journal in one read: some thousand messages, unpacked a row at a time."""
 LOAD_SLICE: Final = 1_000
 """Messages of it taken up in one turn of the loop, which is then free for a moment: some 2 ms (law 12)."""
 
@@ -96,13 +96,22 @@ class Backlog:
             for row in rows:
                 if row.first > last_n:
                     return
-                self._expire_row(queue, row, first_n, last_n)
+                messages, next_ms = unpack_messages(row.body, row.count), 0
+                for start in range(0, len(messages), LOAD_SLICE):
+                    some = messages[start : start + LOAD_SLICE]
+                    next_ms = self._expire_some(queue, some, first_n, last_n, next_ms)
+                    self._pipeline.flush_soon()
+                    await asyncio.sleep(0)
+                if next_ms:
+                    queue.expires(max(first_n, row.first), min(last_n, row.last), next_ms)
             first_n = rows[-1].last + 1
-            self._pipeline.flush_soon()
 
-    def _expire_row(self, queue: ClassQueue, row: StoredRow, first_n: int, last_n: int) -> None:
-        now_ms, next_ms = self._pipeline.now_ms(), 0
-        for message in unpack_messages(row.body, row.count):
+    def _expire_some(
+        self, queue: ClassQueue, messages: list[Message], first_n: int, last_n: int, next_ms: int
+    ) -> int:
+        """End what is past its deadline; return the next deadline among the others, 0: there is none."""
+        now_ms = self._pipeline.now_ms()
+        for message in messages:
             if not max(first_n - 1, queue.loaded_n) < message.n <= last_n or queue.has_ended(message.n):
                 continue
             if message.deadline_ms < now_ms:
@@ -112,5 +121,4 @@ class Backlog:
                     queue.skip.add(message.n)
             else:
                 next_ms = min(next_ms or message.deadline_ms, message.deadline_ms)
-        if next_ms:
-            queue.expires(max(first_n, row.first), min(last_n, row.last), next_ms)
+        return next_ms

@@ -31,6 +31,9 @@ RETRY_AFTER_MAX_MS: Final = 3_600_000
 JITTER: Final = 0.25
 """By which part a delay may be shorter: receivers that failed together are not asked together."""
 
+STEP_MS: Final = 5_000
+"""The clock is put by more between two looks: NTP slews what is less (F12)."""
+
 
 class Policy(NamedTuple):
     """How a receiver is treated."""
@@ -103,6 +106,7 @@ class Queue:
         self._hosts: Counter[str] = Counter()
         self._failures = 0
         self._hold_until_ms = 0
+        self._now_ms = 0
         self._open: dict[Place, None] = {}
         self._done: set[Place] = set()
         """Behind the oldest that is open, and not open themselves."""
@@ -161,6 +165,10 @@ class Queue:
 
     def take(self, now_ms: int) -> Item | None:
         """Return the next delivery to make, now in flight; None: there is none now."""
+        if (back_ms := self._now_ms - now_ms) > STEP_MS:  # the clock was put back: pauses are intervals
+            self._waiting = [(due_ms - back_ms, key, item) for due_ms, key, item in self._waiting]
+            self._hold_until_ms -= back_ms
+        self._now_ms = now_ms
         if self.in_flight >= self.policy.parallel or now_ms < self._hold_until_ms:
             return None
         if self.is_down and (self.in_flight or (self._waiting and self._waiting[0][0] > now_ms)):

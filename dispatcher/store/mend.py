@@ -48,11 +48,15 @@ class _Open(NamedTuple):
     events: list[tuple[int, Event]]
 
 
-def mend(rows: Iterable[StoredRow], lost: Sequence[int], folder: Path, is_tail_lost: bool) -> Mended:
-    """Return what can be said of lost rows. `rows` are those that are whole, in order, `lost` the seq of the
-    others; `is_tail_lost`: newer ones may be lost, too."""
-    found, times = _concerned(rows, lost)
+def mend(
+    rows: Iterable[StoredRow], high: int, lost: Sequence[int], folder: Path, is_tail_lost: bool
+) -> Mended:
+    """Return what can be said of lost rows. `rows` are those that are whole, in order, up to `high`; `lost`
+    the seq of the others; `is_tail_lost`: newer ones may be lost, too."""
     with closing(_Trails(folder)) as trails:
+        if not lost and not is_tail_lost and trails.seq <= high:
+            return Mended([], 0, 0)
+        found, times = _concerned(rows, lost)
         tail = times[-1][0] + 1 if times else 1
         if is_tail_lost or trails.seq >= tail:
             lost = [*lost, tail]  # one row for all that came behind

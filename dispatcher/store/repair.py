@@ -111,7 +111,7 @@ def _write(
         low, high = (seqs[0], seqs[-1]) if seqs else (1, 0)
         trimmed_seq = low - 1 if trimmed_seq is None else min(trimmed_seq, low - 1)
         lost = sorted({*range(trimmed_seq + 1, high + 1)}.difference(seqs))
-        mended = mend(map(found.row, seqs), lost, folder, is_tail_lost)
+        mended = mend(map(found.row, seqs), high, lost, folder, is_tail_lost)
         for row in mended.rows:
             connection.execute(statement, (*astuple(row), checksum(row)))
         marks = {

@@ -1,7 +1,9 @@
 """POST /v1/messages, batches and look-ups over real sockets."""
 
+import asyncio
 from pathlib import Path
 
+from dispatcher.ingest.intake import SLICE
 from tests.integration.front import body, front
 from tests.integration.house import copies, outcomes, run
 
@@ -79,5 +81,32 @@ def test_batches_answer_in_order_and_a_bad_message_costs_only_itself(tmp_path: P
             assert b"message_id" in results[2]
             await outcomes(house.dispatcher, 4)
             assert copies(house.smsc) == {"t1": 1, "t4": 1, "t5": 1, "t6": 1}
+
+    run(scenario())
+
+
+def test_a_large_batch_leaves_the_loop_to_others(tmp_path: Path) -> None:
+    """Law 12: also when all of it is refused, which waits for nothing, it is read and judged in slices."""
+    slices = 10
+
+    async def scenario() -> None:
+        async with front(tmp_path) as house:
+            house.server.drain()
+            turns = 0
+
+            async def turn() -> None:
+                nonlocal turns
+                while True:
+                    await asyncio.sleep(0)
+                    turns += house.server.under_way
+
+            turning = asyncio.create_task(turn())
+            status, answer, _ = await house.post(
+                "/v1/messages:batch", {"messages": [body(n) for n in range(slices * SLICE)]}
+            )
+            turning.cancel()
+            assert (status, len(answer["results"])) == (200, slices * SLICE)
+            assert {each["code"] for each in answer["results"]} == {"closing"}
+            assert turns >= 2 * slices
 
     run(scenario())

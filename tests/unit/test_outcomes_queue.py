@@ -166,3 +166,19 @@ def test_a_receiver_that_is_down_is_asked_with_one() -> None:
     queue.free(probe)
     assert sum(queue.take(5_000) is not None for _ in range(20)) == 8
     assert repr(queue).startswith("<Queue up")
+
+
+def test_a_clock_that_is_put_back_lengthens_no_pause() -> None:
+    """F12: what failed a moment before the clock went back by a day is told again after its pause."""
+    queue = Queue(Policy(1, 1, 1_000, 60_000, 86_400_000, 10), lambda: 0.0)
+    item = Item((1, 1), [1], "")
+    queue.push(item)
+    now_ms = 2 * 86_400_000
+    assert queue.take(now_ms) is item
+    queue.fail(item, "status_500", now_ms)
+    queue.free(item)
+    now_ms -= 86_400_000
+    assert queue.take(now_ms) is None
+    due_ms = queue.next_ms()
+    assert now_ms < due_ms <= now_ms + 2_000
+    assert queue.take(due_ms) is item
