@@ -22,7 +22,7 @@ from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.refusal import Code, Refusal
-from dispatcher.slips import flaw, plain
+from dispatcher.slips import plain
 from dispatcher.store.records import packer
 
 KEY_MAX: Final = 64
@@ -182,11 +182,7 @@ class Admission:
 
     def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
         """Return the hashes of keys that are not known here."""
-        keys = [
-            (each.idempotency_key or each.client_ref, each.source) for each in requests if flaw(each) is None
-        ]
-        hashes = [key_hash(key, source) for key, source in keys if key]
-        return [each for each in hashes if self.keys.get(each) is None]
+        return self._judge.unknown_keys(requests)
 
     def is_known(self, request: SendRequest) -> bool:
         """Whether its key came of late: it would be a repetition, or a conflict."""

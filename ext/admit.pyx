@@ -229,6 +229,23 @@ cdef class Judge:
         terms.now = <PyObject *>now
         return self.judge(request, &terms, next_n, 0, None, None)
 
+    def unknown_keys(self, requests):
+        """Return the hashes of keys that are not known here."""
+        cdef list found = []
+        cdef uint64_t key_hash
+        for request in requests:
+            if not self.is_plain(request):
+                request = self.plain(request)
+                if type(request) is not self.request_type:
+                    continue
+            key = <object>FIELD(request, self.at.idempotency_key)
+            key = <object>FIELD(request, self.at.client_ref) if key is None else key
+            if key:
+                key_hash = hash_of_key(key, <str>FIELD(request, self.at.source))
+                if self.keys.find(key_hash).n <= 0:
+                    found.append(key_hash)
+        return found
+
     cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder, Batch batch):
         """A Message, which the batch gets; a Refused; or the number of the message that it repeats. Without a batch it is
         a dry run, which changes nothing."""

@@ -102,6 +102,7 @@ def test_random_batches_have_the_verdicts_of_the_twin(seed: int, profile: Any) -
         closed = tuple(dice.choice((0, 0, 0, 0, 1500)) for _ in range(5))
         entropy = dice.randbytes(5 * len(requests))
         door._entropy = lambda count, entropy=entropy: entropy[:count]  # type: ignore[misc]
+        assert door.unknown_keys(requests) == twin.unknown(requests)
         batch = door.admit(requests, NOW_MS, closed)
         expected = twin.admit(requests, NOW_MS, closed, entropy)
         repeats, accepted = dict(batch.repeats), iter(zip(batch.places, batch.messages, strict=True))
