@@ -12,7 +12,7 @@ from dispatcher.carrier.profile import load
 from dispatcher.config import Carrier, Config, from_dict
 from dispatcher.model import Accepted, Callback, Refused, SendRequest, TrafficClass
 from dispatcher.routing.numbers import normaliser
-from tests.unit.admission_twin import Twin, digest
+from tests.ext.admission_twin import Twin, digest
 
 NOW_MS = 1_795_000_000_000
 CARRIER: dict[str, Any] = {"host": "smsc", "port": 2775, "system_id": "bank"}
