@@ -42,7 +42,7 @@ CLAIM_AHEAD_MS: Final = 50
 PACE_NS: Final = 2_000_000
 """Lower classes ask the bucket no oftener: it lets 20 ms of flow catch up, and each turn has its price."""
 CLAIM_SHARE: Final = 4
-"""Lower classes claim when a quarter of what they may claim has gone: what is left lasts for a slow commit."""
+"""Lower classes claim when a quarter of what they may claim has gone: the rest lasts for a slow commit."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
 
