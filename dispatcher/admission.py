@@ -129,15 +129,18 @@ class Admission:
         profiles: Mapping[int, Profile],
     ) -> None:
         """Take up a changed configuration."""
-        self._policies = tuple(config.classes[traffic_class] for traffic_class in range(4))
-        self._text_max = config.limits.text_max
         self._batch_max = config.limits.batch_max
         self.window_ms = config.retention.idempotency_hours * HOUR_MS
         self._route = route
         self._profiles = profiles
-        builders = {number: profile.builder for number, profile in profiles.items()}
-        takes_callbacks = config.callbacks.enabled
-        self._judge.configure(self._policies, self._text_max, takes_callbacks, normalise, route, builders)
+        self._judge.configure(
+            [config.classes[traffic_class] for traffic_class in TrafficClass],
+            config.limits.text_max,
+            config.callbacks.enabled,
+            normalise,
+            route,
+            {number: profile.builder for number, profile in profiles.items()},
+        )
 
     def admit(
         self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0, 0)
