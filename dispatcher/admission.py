@@ -22,7 +22,7 @@ from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
 from dispatcher.refusal import Code, Refusal
-from dispatcher.slips import flaw, plain
+from dispatcher.slips import plain
 from dispatcher.store.records import packer
 
 KEY_MAX: Final = 64
@@ -129,15 +129,18 @@ class Admission:
         profiles: Mapping[int, Profile],
     ) -> None:
         """Take up a changed configuration."""
-        self._policies = tuple(config.classes[traffic_class] for traffic_class in range(4))
-        self._text_max = config.limits.text_max
         self._batch_max = config.limits.batch_max
         self.window_ms = config.retention.idempotency_hours * HOUR_MS
         self._route = route
         self._profiles = profiles
-        builders = {number: profile.builder for number, profile in profiles.items()}
-        takes_callbacks = config.callbacks.enabled
-        self._judge.configure(self._policies, self._text_max, takes_callbacks, normalise, route, builders)
+        self._judge.configure(
+            [config.classes[traffic_class] for traffic_class in TrafficClass],
+            config.limits.text_max,
+            config.callbacks.enabled,
+            normalise,
+            route,
+            {number: profile.builder for number, profile in profiles.items()},
+        )
 
     def admit(
         self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0, 0)
@@ -182,11 +185,7 @@ class Admission:
 
     def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
         """Return the hashes of keys that are not known here."""
-        keys = [
-            (each.idempotency_key or each.client_ref, each.source) for each in requests if flaw(each) is None
-        ]
-        hashes = [key_hash(key, source) for key, source in keys if key]
-        return [each for each in hashes if self.keys.get(each) is None]
+        return self._judge.unknown_keys(requests)
 
     def is_known(self, request: SendRequest) -> bool:
         """Whether its key came of late: it would be a repetition, or a conflict."""

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,7 @@ from dispatcher.cancelling import cancel
 from dispatcher.carrier.desk import Switch
 from dispatcher.carrier.lane import Lane
 from dispatcher.config import Config
-from dispatcher.errors import ConfigError
+from dispatcher.errors import ConfigError, StoreError
 from dispatcher.feed import Feed
 from dispatcher.gather import Gather
 from dispatcher.model import Accepted, Event, Refused, SendRequest
@@ -43,6 +44,8 @@ log = logging.getLogger("dispatcher.app")
 
 SLICE: Final = 1_000
 """Requests admitted in one turn of the loop: a millisecond or two."""
+LAST_COMMIT_S: Final = 1.0
+"""For what has happened so far, before the binds go; a full disk may never take it."""
 HISTORY_OCTETS: Final = 1 << 20
 """Of events in one read."""
 
@@ -314,6 +317,10 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.failure is None:
+            with suppress(StoreError, TimeoutError):
+                # What came is acknowledged before we unbind.
+                await asyncio.wait_for(self.pipeline.committed(), LAST_COMMIT_S)
         await asyncio.gather(*(lane.close(limit_ms) for lane in self._lanes()))
         if self.failure is None:
             await self.pipeline.settle()

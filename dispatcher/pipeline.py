@@ -175,7 +175,9 @@ class Pipeline:
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
         done: asyncio.Future[None] = self._loop.create_future()
-        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later.messages, done))
+        written = partial(self._written, batch.messages, arrivals, later.messages, done)
+        is_first = not later and all(its == TrafficClass.AUTHORIZATION for _, its in groups)
+        self.journal.append(rows, written, is_first=is_first)  # law 4
         return done
 
     def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:

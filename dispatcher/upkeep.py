@@ -18,7 +18,7 @@ from dispatcher.store.retention import retain
 
 SNAPSHOT_S: Final = 60.0
 """Between snapshots: a restart replays the events of about a minute."""
-PROJECT_S: Final = 2.0
+PROJECT_S: Final = 3.0
 """Between two foldings: most of what is sent is answered and reported by then, and costs one insert; pages
 are written once for many. Whoever asks for a status does not wait for it: a look-up folds first."""
 RETAIN_S: Final = 600.0

@@ -206,19 +206,24 @@ cdef class Judge:
             raise ValueError(f"{ENTROPY_OCTETS} octets of entropy a request are needed")
         set_terms(&terms, now_ms, closed, oldest_key_n)
         terms.now = <PyObject *>now
-        for place in range(size):
-            random_bits = (octets[0] | <uint64_t>octets[1] << 8 | <uint64_t>octets[2] << 16 | <uint64_t>octets[3] << 24
-                           | <uint64_t>octets[4] << 32)
-            octets += <Py_ssize_t>ENTROPY_OCTETS
-            found = self.judge(requests[place], &terms, next_n, random_bits, reorder, batch)
-            if type(found) is self.message_type:
-                next_n += 1
-                batch.places.append(place)
-                found = self.accepted(found)
-            elif PyLong_CheckExact(found):
-                batch.repeats.append((place, found))
-                continue
-            batch.verdicts[place] = found
+        try:
+            for place in range(size):
+                random_bits = (octets[0] | <uint64_t>octets[1] << 8 | <uint64_t>octets[2] << 16 | <uint64_t>octets[3] << 24
+                               | <uint64_t>octets[4] << 32)
+                octets += <Py_ssize_t>ENTROPY_OCTETS
+                found = self.judge(requests[place], &terms, next_n, random_bits, reorder, batch)
+                if type(found) is self.message_type:
+                    next_n += 1
+                    batch.places.append(place)
+                    found = self.accepted(found)
+                elif PyLong_CheckExact(found):
+                    batch.repeats.append((place, found))
+                    continue
+                batch.verdicts[place] = found
+        except BaseException:  # these numbers are given again: no key may lead to the message of another
+            for message in batch.messages:
+                self.keys.drop(message.key_hash, message.n)
+            raise
         return batch
 
     def one(self, request, int64_t now_ms, closed, int64_t oldest_key_n, uint64_t next_n):
@@ -228,6 +233,23 @@ cdef class Judge:
         set_terms(&terms, now_ms, closed, oldest_key_n)
         terms.now = <PyObject *>now
         return self.judge(request, &terms, next_n, 0, None, None)
+
+    def unknown_keys(self, requests):
+        """Return the hashes of keys that are not known here."""
+        cdef list found = []
+        cdef uint64_t key_hash
+        for request in requests:
+            if not self.is_plain(request):
+                request = self.plain(request)
+                if type(request) is not self.request_type:
+                    continue
+            key = <object>FIELD(request, self.at.idempotency_key)
+            key = <object>FIELD(request, self.at.client_ref) if key is None else key
+            if key:
+                key_hash = hash_of_key(key, <str>FIELD(request, self.at.source))
+                if self.keys.find(key_hash).n <= 0:
+                    found.append(key_hash)
+        return found
 
     cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder, Batch batch):
         """A Message, which the batch gets; a Refused; or the number of the message that it repeats. Without a batch it is
@@ -327,14 +349,14 @@ cdef class Judge:
         if batch is not None:
             if total > 1:
                 reference[0] += 1
-            if key_hash:
-                self.keys.remember(key_hash, body_hash, n)
             batch.messages.append(message)
             group = batch.later if sends_ms else batch.group_of(<object>PyTuple_GET_ITEM(carriers, 0), traffic_class)
             group.messages.append(message)
             group.frames.append(frames)
             group.segments += total
             self.packer.put(&group.out, message)
+            if key_hash:
+                self.keys.remember(key_hash, body_hash, n)
         return message
 
     cdef object accepted(self, object message):

@@ -9,9 +9,9 @@ that nobody waits for the whole slice.
 import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 cimport cython
 
@@ -26,14 +26,15 @@ if sys.byteorder != "little":
 
 cdef enum:
     NONE = -1                   # as an index
-    LOOKUPS = 3                 # of a message, at most
     PART_BITS = 16              # of n: 65,536 messages share a part of the look-up table
+    BUCKETS = 256               # of a part, by the first octet of the hash: some 500 entries each
+    ENTRY_OCTETS = 10           # hash, and the last 16 bits of n
     KEYS_PART_BITS = 21         # more share one of keys: of these, many are asked for at a time
 
 PART = 1 << PART_BITS
-"""Look-ups by recipient or client_ref: part n // PART holds those of message n."""
+"""A part of the look-up table holds the recipients and references of so many messages."""
 KEYS_PART = 1 << KEYS_PART_BITS
-"""Look-ups by key: part -1 - n // KEYS_PART."""
+"""A part of the keys: those of message n are in part n // KEYS_PART."""
 
 cdef struct Slot:               # a message that was accepted in this slice, or to which something happened
     int64_t n
@@ -53,6 +54,25 @@ cdef struct Lookup:
     int64_t part
     int64_t hash
     int64_t n                   # or a slot
+
+
+def ids_of(int64_t part, int64_t hash):
+    """Return the first and the last id that entries with such a hash can stand under, in one part."""
+    cdef int64_t first = (part * BUCKETS + bucket_of(hash)) << PART_BITS
+    return first, first + 0xFFFF
+
+
+def find(bytes entries not None, int64_t part, int64_t hash):
+    """Return the numbers of the messages in some entries of a part that have a hash."""
+    cdef const uint8_t *at = <const uint8_t*>PyBytes_AS_STRING(entries)
+    cdef Py_ssize_t left = PyBytes_GET_SIZE(entries) // ENTRY_OCTETS
+    cdef list found = []
+    while left:
+        if memcmp(at, &hash, 8) == 0:
+            found.append(part << PART_BITS | at[8] | at[9] << 8)
+        at += ENTRY_OCTETS
+        left -= 1
+    return found
 
 
 def hash_of_ref(str client_ref not None):
@@ -75,9 +95,11 @@ cdef class Fold:
     cdef Piece *pieces
     cdef int32_t *index         # open addressing, by n: slot + 1; 0: free
     cdef Lookup *order          # slots, by n
-    cdef Lookup *pairs
+    cdef Lookup *pairs          # of recipients and references, by part and hash
+    cdef Lookup *key_pairs
     cdef int32_t slots_used, slots_size, pieces_used, pieces_size
-    cdef Py_ssize_t index_size, pairs_used, at_insert, at_update, at_lookup
+    cdef Py_ssize_t index_size, pairs_used, key_pairs_used
+    cdef Py_ssize_t at_insert, at_update, at_lookup, at_key
 
     def __cinit__(self):
         self.bodies = []
@@ -88,6 +110,7 @@ cdef class Fold:
         free(self.index)
         free(self.order)
         free(self.pairs)
+        free(self.key_pairs)
 
     def add_messages(self, bytes body not None, Py_ssize_t count):
         """Take a row of accepted messages. StoreError: it does not hold `count` of them; those before that place
@@ -148,17 +171,35 @@ cdef class Fold:
         return rows
 
     def lookups(self, Py_ssize_t most):
-        """Return what accepted messages are looked up by, in one flat list: part, hash, n; nearly in that order.
+        """Return the next rows of what finds accepted messages by recipient and reference, in one flat list.
 
-        Of a message: the hashes of its recipient, its client_ref and its key, as far as it has them.
+        Each is an id, see `ids_of`, and entries of one bucket: what `find` reads.
         """
         cdef list rows = []
-        cdef Py_ssize_t end = min(self.pairs_used, self.at_lookup + most)
+        cdef Py_ssize_t end
+        cdef Lookup *first
+        while most > 0 and self.at_lookup < self.pairs_used:
+            first = &self.pairs[self.at_lookup]
+            end = self.at_lookup + 1
+            while (
+                end < self.pairs_used and self.pairs[end].part == first.part
+                and bucket_of(self.pairs[end].hash) == bucket_of(first.hash)
+            ):
+                end += 1
+            rows += row_of(first, end - self.at_lookup)
+            self.at_lookup = end
+            most -= 1
+        return rows
+
+    def keys(self, Py_ssize_t most):
+        """Return the keys of accepted messages, in one flat list: part, hash as a signed number, n; nearly in order."""
+        cdef list rows = []
+        cdef Py_ssize_t end = min(self.key_pairs_used, self.at_key + most)
         cdef Lookup *pair
-        while self.at_lookup < end:
-            pair = &self.pairs[self.at_lookup]
+        while self.at_key < end:
+            pair = &self.key_pairs[self.at_key]
             rows += (pair.part, pair.hash, pair.n)
-            self.at_lookup += 1
+            self.at_key += 1
         return rows
 
     # ---- without the GIL ----
@@ -257,27 +298,34 @@ cdef class Fold:
         cdef int64_t part, hash
         cdef Slot *slot
         self.order = <Lookup*>malloc((self.slots_used + 1) * sizeof(Lookup))
-        self.pairs = <Lookup*>malloc((LOOKUPS * self.slots_used + 1) * sizeof(Lookup))
-        if self.order == NULL or self.pairs == NULL:
+        self.pairs = <Lookup*>malloc((2 * self.slots_used + 1) * sizeof(Lookup))
+        self.key_pairs = <Lookup*>malloc((self.slots_used + 1) * sizeof(Lookup))
+        if self.order == NULL or self.pairs == NULL or self.key_pairs == NULL:
             return False
         for number in range(self.slots_used):
             slot = &self.slots[number]
             self.order[number] = Lookup(<uint32_t>slot.n, 0, 0, number)
-            if slot.accepted.at != NULL:
-                part = slot.n >> PART_BITS
-                self.add_pair(part, hash_of_number(slot.accepted.recipient), slot.n)
-                if slot.accepted.ref_octets:
-                    hash = hash_of(slot.accepted.at + slot.accepted.ref_at, slot.accepted.ref_octets)
-                    self.add_pair(part, hash, slot.n)
-                if slot.accepted.key_hash:
-                    self.add_pair(-1 - (slot.n >> KEYS_PART_BITS), <int64_t>slot.accepted.key_hash, slot.n)
-        return in_order(&self.order, self.slots_used) and in_order(&self.pairs, self.pairs_used)
-
-    cdef void add_pair(self, int64_t part, int64_t hash, int64_t n) noexcept nogil:
-        # By part, then by hash as a signed number: as far as 32 bits tell.
-        cdef uint32_t rank = <uint32_t>(part & 0xFF) << 24 | <uint32_t>((<uint64_t>hash ^ <uint64_t>1 << 63) >> 40)
-        self.pairs[self.pairs_used] = Lookup(rank, part, hash, n)
-        self.pairs_used += 1
+            if slot.accepted.at == NULL:
+                continue
+            part = slot.n >> PART_BITS
+            hash = hash_of_number(slot.accepted.recipient)
+            self.pairs[self.pairs_used] = Lookup(rank_of(part, hash), part, hash, slot.n)
+            self.pairs_used += 1
+            if slot.accepted.ref_octets:
+                hash = hash_of(slot.accepted.at + slot.accepted.ref_at, slot.accepted.ref_octets)
+                self.pairs[self.pairs_used] = Lookup(rank_of(part, hash), part, hash, slot.n)
+                self.pairs_used += 1
+            if slot.accepted.key_hash:
+                part, hash = slot.n >> KEYS_PART_BITS, <int64_t>slot.accepted.key_hash
+                # SQLite has signed numbers in order.
+                self.key_pairs[self.key_pairs_used] = Lookup(
+                    rank_of(part, <int64_t>(slot.accepted.key_hash ^ <uint64_t>1 << 63)), part, hash, slot.n
+                )
+                self.key_pairs_used += 1
+        return (
+            in_order(&self.order, self.slots_used) and in_order(&self.pairs, self.pairs_used)
+            and in_order(&self.key_pairs, self.key_pairs_used)
+        )
 
     cdef bytes trail_of(self, const Slot *slot):
         cdef bytes trail = PyBytes_FromStringAndSize(NULL, slot.trail_octets)
@@ -317,6 +365,31 @@ cdef inline int64_t hash_of(const uint8_t *octets, Py_ssize_t length) noexcept n
     cdef uint64_t low, high
     siphash(&seed, octets, length, &low, &high)
     return <int64_t>low
+
+
+cdef tuple row_of(const Lookup *pairs, Py_ssize_t count):
+    """The id and the entries of one bucket. Of its numbers the lowest makes the id unlike that of any other slice."""
+    cdef bytes entries = PyBytes_FromStringAndSize(NULL, count * ENTRY_OCTETS)
+    cdef char *to = PyBytes_AS_STRING(entries)
+    cdef int64_t lowest = pairs[0].n
+    cdef uint16_t n
+    cdef Py_ssize_t at
+    for at in range(count):
+        n = <uint16_t>pairs[at].n
+        memcpy(to, &pairs[at].hash, 8)
+        memcpy(to + 8, &n, 2)
+        to += ENTRY_OCTETS
+        lowest = min(lowest, pairs[at].n)
+    return (pairs[0].part * BUCKETS + bucket_of(pairs[0].hash)) << PART_BITS | lowest & 0xFFFF, entries
+
+
+cdef inline int64_t bucket_of(int64_t hash) noexcept nogil:
+    return <int64_t>(<uint64_t>hash >> 56)
+
+
+cdef inline uint32_t rank_of(int64_t part, int64_t hash) noexcept nogil:
+    """By part, then by hash: as far as 32 bits tell."""
+    return <uint32_t>(part & 0xFF) << 24 | <uint32_t>(<uint64_t>hash >> 40)
 
 
 cdef inline int64_t hash_of_number(int64_t number) noexcept nogil:

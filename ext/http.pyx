@@ -23,8 +23,27 @@ cdef enum:
 cdef extern from *:
     """
     static const char HEXADECIMAL[16] = "0123456789abcdef";
+    /* By 128: so many an octet can count, and the compiler takes sixteen in one step. */
+    static size_t octets_counted(const uint8_t *at, size_t length, uint8_t octet) {
+        size_t found = 0;
+        for (; length >= 128; at += 128, length -= 128) {
+            uint8_t some = 0;
+            for (int index = 0; index < 128; index++)
+                some += at[index] == octet;
+            found += some;
+        }
+        while (length--)
+            found += at[length] == octet;
+        return found;
+    }
     """
     const char *HEXADECIMAL
+    size_t octets_counted(const uint8_t *at, size_t length, uint8_t octet) noexcept nogil
+
+
+def count_of(bytes octets not None, uint8_t octet):
+    """Return how often an octet stands in octets."""
+    return octets_counted(<const uint8_t *>PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), octet)
 
 
 cdef struct InFields:           # where those of a MessageIn lie

@@ -38,13 +38,14 @@ cdef class NumberPace:
     cdef uint32_t numbers_max
     cdef uint64_t source_hash   # of the source that was asked about last
     cdef object source
-    cdef object request_type
-    cdef Py_ssize_t at_to, at_source
+    cdef object request_type, accepted_type
+    cdef Py_ssize_t at_to, at_source, at_repeated
 
-    def __cinit__(self, request_type, uint32_t per_minute, uint32_t per_hour, uint32_t numbers_max):
+    def __cinit__(self, request_type, accepted_type, uint32_t per_minute, uint32_t per_hour, uint32_t numbers_max):
         if numbers_max < 1:
             raise ValueError("numbers_max is 1 or more")
-        self.request_type = request_type
+        self.request_type, self.accepted_type = request_type, accepted_type
+        self.at_repeated = field_of(accepted_type, b"is_repeated")
         self.at_to, self.at_source = field_of(request_type, b"to"), field_of(request_type, b"source")
         self.per_minute, self.per_hour, self.numbers_max = per_minute, per_hour, numbers_max
         if not table_init(&self.table, sizeof(Count)):
@@ -83,6 +84,20 @@ cdef class NumberPace:
                 if wait_ms := self.count(keys[at], now_ms):
                     limited.append((start + at, wait_ms))
         return limited
+
+    def settle(self, list requests not None, list verdicts not None):
+        """Take back what was counted for requests of which no new message came; return their verdicts."""
+        cdef Py_ssize_t place
+        cdef list odd = []
+        if len(requests) != len(verdicts):
+            raise ValueError(f"{len(verdicts)} verdicts on {len(requests)} requests")
+        for place in range(len(verdicts)):
+            verdict = verdicts[place]
+            if type(verdict) is not self.accepted_type or <object>FIELD(verdict, self.at_repeated) is not False:
+                request = requests[place]
+                self.give_back(request.source, request.to)
+                odd.append(verdict)
+        return odd
 
     def force(self, str source not None, str number not None):
         """Count one message beyond the limits."""

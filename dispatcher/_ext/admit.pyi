@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 from dispatcher._ext.keys import Keys
@@ -99,3 +99,6 @@ class Judge:
         self, request: SendRequest, now_ms: int, closed: Sequence[int], oldest_key_n: int, next_n: int
     ) -> Message | Refused | int:
         """Say what `admit` would make of a request, without any effect."""
+
+    def unknown_keys(self, requests: Iterable[SendRequest]) -> list[int]:
+        """Return the hashes of keys of requests that are not known here, however old."""

@@ -3,9 +3,15 @@
 from typing import Any, Final, final
 
 PART: Final[int]
-"""Look-ups by recipient or client_ref: part n // PART holds those of message n."""
+"""A part of the look-up table holds the recipients and references of so many messages."""
 KEYS_PART: Final[int]
-"""Look-ups by key: part -1 - n // KEYS_PART."""
+"""A part of the keys: those of message n are in part n // KEYS_PART."""
+
+def ids_of(part: int, hash: int) -> tuple[int, int]:
+    """Return the first and the last id that entries with such a hash can stand under, in one part."""
+
+def find(entries: bytes, part: int, hash: int) -> list[int]:
+    """Return the numbers of the messages in some entries of a part that have a hash."""
 
 def hash_of_ref(client_ref: str) -> int:
     """Return what a client_ref is looked up by: a signed number of 64 bits."""
@@ -39,9 +45,12 @@ class Fold:
         """Return the same of messages that were accepted before: n, whether it has ended by now, more
         trail."""
 
-    def lookups(self, most: int) -> list[int]:
-        """Return what accepted messages are looked up by, in one flat list: part, hash, n; nearly in that
-        order.
+    def lookups(self, most: int) -> list[Any]:
+        """Return the next rows of what finds accepted messages by recipient and reference, in one flat list.
 
-        Of a message: the hashes of its recipient, its client_ref and its key, as far as it has them.
+        Each is an id, see `ids_of`, and entries of one bucket: what `find` reads.
         """
+
+    def keys(self, most: int) -> list[int]:
+        """Return the keys of accepted messages, in one flat list: part, hash as a signed number, n; nearly in
+        order."""

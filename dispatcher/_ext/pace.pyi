@@ -1,6 +1,6 @@
 from typing import final
 
-from dispatcher.model import SendRequest
+from dispatcher.model import Accepted, Refused, SendRequest
 
 @final
 class NumberPace:
@@ -11,7 +11,12 @@ class NumberPace:
     """
 
     def __new__(
-        cls, request_type: type[SendRequest], per_minute: int, per_hour: int, numbers_max: int
+        cls,
+        request_type: type[SendRequest],
+        accepted_type: type[Accepted],
+        per_minute: int,
+        per_hour: int,
+        numbers_max: int,
     ) -> NumberPace: ...
     def __len__(self) -> int: ...
     @property
@@ -24,6 +29,12 @@ class NumberPace:
 
     def take_all(self, requests: list[SendRequest], now_ms: int) -> list[tuple[int, int]]:
         """The same for exact SendRequests; return [(place, milliseconds)] of those that did not count."""
+
+    def settle(
+        self, requests: list[SendRequest], verdicts: list[Accepted | Refused]
+    ) -> list[Accepted | Refused]:
+        """Take back what was counted for requests of which no new message came; return their verdicts.
+        ValueError: not as many verdicts as requests."""
 
     def force(self, source: str, number: str) -> None:
         """Count one message beyond the limits."""

@@ -39,8 +39,10 @@ LOW_SHARE: Final = 50
 """One in so many windows' slots goes to the lowest class first: nobody starves, nobody notices."""
 CLAIM_AHEAD_MS: Final = 50
 """Of the TPS: a slow account claims no further ahead, as what is claimed is in doubt after a crash."""
-PACE_NS: Final = 4_000_000
+PACE_NS: Final = 2_000_000
 """Lower classes ask the bucket no oftener: it lets 20 ms of flow catch up, and each turn has its price."""
+CLAIM_SHARE: Final = 4
+"""Lower classes claim when a quarter of what they may claim has gone: the rest lasts for a slow commit."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
 
@@ -224,7 +226,7 @@ class Lane:
 
     def _claim(self, now_ms: int) -> None:
         """Many at a time: a commit for each one that is sent would cost more than the sending."""
-        enough = self._claims_most // 2
+        enough = self._claims_most // CLAIM_SHARE
         for queue in self.queues:
             if len(queue.waiting) and (room := self.claim_room(queue)):
                 if room < enough and queue.traffic_class != TrafficClass.AUTHORIZATION:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
-from dispatcher._ext.http import Reader, Writer
+from dispatcher._ext.http import Reader, Writer, count_of
 from dispatcher.convert import did_you_mean
 from dispatcher.faces import ClassName
 from dispatcher.ingest.problems import Problem, problem
@@ -88,6 +88,8 @@ class BatchOut(Struct, frozen=True, kw_only=True):
 
 
 NO_DEFAULTS: Final = Defaults()
+_QUOTE: Final = ord('"')
+_NEWLINE: Final = ord("\n")
 CLASSES: Final = {each.name.lower(): each for each in TrafficClass}
 _message_decoder: Final = msgspec.json.Decoder(MessageIn)
 _batch_decoder: Final = msgspec.json.Decoder(BatchIn)
@@ -112,14 +114,14 @@ def read_message(
 
 def read_lines(octets: bytes, defaults: Defaults, source: str) -> list[SendRequest | Refused]:
     """Return what whole lines ask for, one for each that is not empty."""
-    lines = octets.count(b"\n") + (not octets.endswith(b"\n"))
+    lines = count_of(octets, _NEWLINE) + (not octets.endswith(b"\n"))
     try:
         bodies = _message_decoder.decode_lines(octets)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         bodies = []
     if len(bodies) == lines:  # or one goes over several lines, or some are empty
         found, quotes = _reader.read(bodies, defaults, source)
-        if octets.count(b'"') == quotes:
+        if count_of(octets, _QUOTE) == quotes:
             return found
     return [
         read_message(line, defaults, source) for line in octets.split(b"\n") if line and not line.isspace()

@@ -6,7 +6,7 @@ Shared by all that comes over HTTP. A request that cannot go costs only itself (
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from msgspec import Struct
 
@@ -87,29 +87,30 @@ class Intake:
         now_ms = self._clock_ms()
         left = self._tokens(caller, len(asked), now_ms)
         judged = self._judge_all(caller, asked, left, now_ms)
-        going = [each for each in judged if not isinstance(each, Refused)]
+        refused = _refused_of(judged)
+        going = _requests_of(judged) if refused else cast(list[SendRequest], judged)
         if caller.rate and left > len(going):
             self._rates[caller.key_id].put_back(left - len(going))
         verdicts = await self._send(going) if going else []
         self._count(going, verdicts)
-        if len(going) == len(judged):
+        if not refused:
             return verdicts
+        self.refused.update(each.code for each in refused)
         following = iter(verdicts)
-        told = [each if isinstance(each, Refused) else next(following) for each in judged]
-        self.refused.update(each.code for each in judged if isinstance(each, Refused))
-        return told
+        return [each if isinstance(each, Refused) else next(following) for each in judged]
 
     def _judge_all(
         self, caller: Caller, asked: Sequence[SendRequest | Refused], left: int, now_ms: int
     ) -> list[SendRequest | Refused]:
         """Return of each itself, if it may go, or why not. `left`: so many may, by the rate of the caller."""
-        judged: list[SendRequest | Refused] = []
-        requests = [each for each in asked if isinstance(each, SendRequest)]
-        if min(left, len(requests)) >= len(asked) and self._are_free(caller, requests):
-            judged += requests  # only the pace can stop one
-            for place, wait_ms in self._pace.take_all(requests, now_ms) if self._has_pace else ():
-                judged[place] = self._limited(requests[place], wait_ms)
-            return judged
+        judged = list(asked)
+        if left >= len(asked) and not _refused_of(asked):
+            requests = cast(list[SendRequest], judged)
+            if self._are_free(caller, requests):  # only the pace can stop one
+                for place, wait_ms in self._pace.take_all(requests, now_ms) if self._has_pace else ():
+                    judged[place] = self._limited(requests[place], wait_ms)
+                return judged
+        judged.clear()
         for each in asked:
             one = each if isinstance(each, Refused) else self._judge(caller, each, left, now_ms)
             left -= not isinstance(one, Refused)
@@ -169,16 +170,18 @@ class Intake:
 
     def _count(self, going: list[SendRequest], verdicts: list[Accepted | Refused]) -> None:
         """Count verdicts; what sends nothing new does not count for its number."""
-        odd = [
-            (request, verdict)
-            for request, verdict in zip(going, verdicts, strict=True)
-            if isinstance(verdict, Refused) or verdict.is_repeated
-        ]
+        odd = self._pace.settle(going, verdicts)
         self.accepted += len(going) - len(odd)
-        for request, verdict in odd:
-            if self._has_pace:
-                self._pace.give_back(request.source, request.to)
+        for verdict in odd:
             if isinstance(verdict, Refused):
                 self.refused[verdict.code] += 1
             else:
                 self.repeated += 1
+
+
+def _refused_of(judged: Sequence[SendRequest | Refused]) -> list[Refused]:
+    return [each for each in judged if isinstance(each, Refused)]
+
+
+def _requests_of(judged: Sequence[SendRequest | Refused]) -> list[SendRequest]:
+    return [each for each in judged if not isinstance(each, Refused)]

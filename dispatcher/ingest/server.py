@@ -8,6 +8,7 @@ half as much.
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import re
@@ -92,6 +93,7 @@ class HttpServer:
         self.port = 0
         self._folder = folder or Path()
         self._table = Table((*ROUTES, *more))
+        self._ids_begin, self._ids = os.urandom(4).hex(), itertools.count()
         self._service: Service
         self._door = door
         self._server: web.Server | None = None
@@ -226,7 +228,7 @@ class HttpServer:
         if link is not None:
             link.began()
         self.under_way += 1
-        name, request_id = "none", _request_id(request)
+        name, request_id = "none", self._request_id(request)
         response: web.StreamResponse
         try:
             route, argument = self._table.find(request.method, request.path)
@@ -252,6 +254,13 @@ class HttpServer:
         if self.intake.is_draining:
             response.force_close()
         return response
+
+    def _request_id(self, request: web.BaseRequest) -> str:
+        """Return what a request calls itself, or a name that no other one has."""
+        given = request.headers.get("X-Request-Id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._ids_begin}{next(self._ids):08x}"
 
     async def _caller(self, request: web.BaseRequest) -> Caller:
         said = request.headers.get("Authorization")
@@ -293,11 +302,6 @@ class Table:
             methods = ", ".join(sorted(allowed))
             raise ProblemError("method_not_allowed", f"allowed here: {methods}", allow=methods)
         raise ProblemError("not_found", "no such path")
-
-
-def _request_id(request: web.BaseRequest) -> str:
-    given = request.headers.get("X-Request-Id", "")
-    return given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
 
 
 def _where(error: BaseException) -> str:

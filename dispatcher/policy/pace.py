@@ -7,7 +7,7 @@ is counted in ext/pace.pyx.
 from typing import Final
 
 from dispatcher._ext.pace import NumberPace
-from dispatcher.model import SendRequest
+from dispatcher.model import Accepted, SendRequest
 
 NUMBERS_MAX: Final = 200_000
 """Pairs of source and number that are remembered, some 40 octets each; the one that was quiet longest goes
@@ -45,4 +45,4 @@ class Rate:
 
 def number_pace(per_minute: int, per_hour: int, numbers_max: int = NUMBERS_MAX) -> NumberPace:
     """Return what counts messages to one number."""
-    return NumberPace(SendRequest, per_minute, per_hour, numbers_max)
+    return NumberPace(SendRequest, Accepted, per_minute, per_hour, numbers_max)

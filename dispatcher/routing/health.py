@@ -313,6 +313,8 @@ class Health:
 
         What is broken is never preferred: what waits for it already are probes enough.
         """
+        if len(route) == 1 and not ((only := self._carriers.get(route[0])) and only.slow):
+            return tuple(route)  # as most are, and nothing is to be probed
         fits = [self._fit_of(number, urgent, now_ms) for number in route]
         best = fits.index(max(fits))
         if fits[best][0] and self._carriers[route[best]].slow:

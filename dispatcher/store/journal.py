@@ -158,17 +158,18 @@ class Journal:
         self._loop, self._on_failure = loop, on_failure
         self._writer.start(loop, self._committed, self._failed)
 
-    def append(self, rows: Sequence[Row], done: Done) -> None:
+    def append(self, rows: Sequence[Row], done: Done, *, is_first: bool = False) -> None:
         """Hand over rows for one commit; `done` is called on the loop.
 
         With None: the commit has returned, synced. With OverloadedError: nothing of it was written, because
-        it holds messages and the disk is full; rows of events alone are never refused. StoreError: the
-        journal has failed.
+        it holds messages and the disk is full; rows of events alone are never refused. `is_first`: it may be
+        written before what was handed over earlier and is of other streams; its events depend on none of it.
+        StoreError: the journal has failed.
         """
         if self._is_failed:
             raise self._failure()
         octets = sum([len(row.body) for row in rows])
-        append = Append(rows, partial(self._done, octets, done), octets)
+        append = Append(rows, partial(self._done, octets, done), octets, is_first)
         self.queue_octets += octets
         self.queue_appends += 1
         if self.space.is_full and append.is_new:

@@ -12,7 +12,8 @@ from typing import Final
 
 import apsw
 
-from dispatcher.store.projection import PROJECTION, keys_part, message_of, signed, unsigned
+from dispatcher._ext.fold import KEYS_PART
+from dispatcher.store.projection import PROJECTION, message_of, signed, unsigned
 
 STATEMENT_KEYS: Final = 250
 """In one statement: a body of HTTP has some hundred."""
@@ -42,9 +43,8 @@ class KnownKeys:
         last_n = self._connection.execute("SELECT max(n) FROM message").get or 0
         if last_n < up_to_n:
             return None
-        parts = range(keys_part(last_n), keys_part(from_n) + 1)
         found: dict[int, tuple[int, int]] = {}
-        for part in reversed(parts):  # the newest last
+        for part in range(from_n // KEYS_PART, last_n // KEYS_PART + 1):  # the newest last
             for some in _batched(signed(each) for each in key_hashes if each):
                 for key, n, record in self._connection.execute(_query(len(some)), (part, *some)):
                     message = message_of(record)
@@ -56,7 +56,7 @@ class KnownKeys:
 @cache
 def _query(count: int) -> str:
     hashes = ",".join("?" * count)
-    query = "SELECT hash, n, record FROM lookup JOIN message USING (n) WHERE part = ?"
+    query = "SELECT hash, n, record FROM key JOIN message USING (n) WHERE part = ?"
     return f"{query} AND hash IN ({hashes}) ORDER BY n"
 
 

@@ -4,8 +4,9 @@ Law: it says what the journal says, up to the row that it notes in the same tran
 any time and is then made again; so it is synced now and then only. A slice of the journal is folded in memory
 first: a message that lives briefly costs one insert.
 
-What SQLite is given is little: a message is its record and its trail, as they stand in the journal, and one
-table of hashes finds it by recipient, reference or key. What a hash finds is compared before it is told.
+What SQLite is given is little: a message is its record and its trail, as they stand in the journal; what
+finds it by recipient or reference is an entry among many of one row. What a hash finds is compared before it
+is told.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ import apsw
 import msgspec
 
 from dispatcher._ext.events import read_events
-from dispatcher._ext.fold import KEYS_PART, PART, Fold, hash_of_recipient, hash_of_ref
+from dispatcher._ext.fold import KEYS_PART, PART, Fold, find, hash_of_recipient, hash_of_ref, ids_of
 from dispatcher._ext.trails import last_state
 from dispatcher.errors import StoreError
 from dispatcher.model import Event, Message, Outcome
@@ -39,10 +40,13 @@ CHECKPOINT_PAGES: Final = 16_384
 """64 MB of WAL before it is copied: pages of hashes are written again and again, and copied once."""
 STATEMENT_ROWS: Final = 100
 """In one statement: between two, the thread may have to wait for the loop's turn to end."""
-STATEMENT_LOOKUPS: Final = 500
+STATEMENT_KEYS: Final = 500
 """The same of what is small."""
 TRIM_ROWS: Final = 1_000
 """Deleted in one transaction."""
+
+N_MAX: Final = 1 << 40
+"""Numbers of messages are below it."""
 
 _TABLES: Final = """
 CREATE TABLE message (
@@ -53,17 +57,18 @@ CREATE TABLE message (
     trail BLOB NOT NULL          -- its events, back to back
 ) STRICT;
 CREATE TABLE lookup (
-    part INTEGER NOT NULL,       -- a span of n: however much there is, what is new goes to few pages
-    hash INTEGER NOT NULL,       -- of recipient, client_ref or key
+    id INTEGER PRIMARY KEY,      -- where recipients and references of some messages are: see Fold.lookups
+    entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE key (
+    part INTEGER NOT NULL,       -- a span of n: however many there are, new ones go to few pages
+    hash INTEGER NOT NULL,
     n INTEGER NOT NULL,
     PRIMARY KEY (part, hash, n)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('seq', 0);
 """
-_NEWEST: Final = """
-    SELECT record, trail FROM lookup JOIN message USING (n)
-    WHERE part = ? AND hash = ? AND n < ? ORDER BY lookup.n DESC"""
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):
@@ -143,7 +148,8 @@ class Projection:
                 with transaction(self._connection):
                     self._write(fold.inserts, STATEMENT_ROWS, 5, _insert)
                     self._write(fold.updates, STATEMENT_ROWS, 3, _update)
-                    self._write(fold.lookups, STATEMENT_LOOKUPS, 3, _find)
+                    self._write(fold.lookups, STATEMENT_ROWS, 2, _find)
+                    self._write(fold.keys, STATEMENT_KEYS, 3, _know)
                     self._connection.execute("UPDATE meta SET value = ? WHERE key = 'seq'", (rows[-1].seq,))
             except apsw.CorruptError as error:
                 raise self._damaged(error) from error
@@ -162,8 +168,7 @@ class Projection:
     def lookup(self, n: int) -> Status | None:
         """Return a message by its number, or None."""
         self.refresh()
-        query = "SELECT record, trail FROM message WHERE n = ?"
-        return next(iter(self._read(query, (n,), 1, lambda message: True)), None)
+        return next(iter(self._read([n], 1, lambda message: True)), None)
 
     def by_client_ref(
         self, client_ref: str, most: int, before_n: int = 1 << 62, source: str | None = None
@@ -187,34 +192,39 @@ class Projection:
         self.refresh()
         is_theirs = is_meant if source is None else lambda each: each.source == source and is_meant(each)
         found: list[Status] = []
-        part = self._part_before(before_n // PART + 1)
-        while part >= 0 and len(found) < most:
-            found += self._read(_NEWEST, (part, key, before_n), most - len(found), is_theirs)
-            part = self._part_before(part)
+        part = min(before_n, N_MAX) // PART + 1
+        while len(found) < most and (part := self._part_before(part)) >= 0:
+            numbers = {n for n in self._numbers(part, key) if n < before_n}
+            found += self._read(sorted(numbers, reverse=True), most - len(found), is_theirs)
         return found
 
     def _part_before(self, part: int) -> int:
-        """Return the part before one; -1: there is none."""
-        query = "SELECT coalesce(max(part), -1) FROM lookup WHERE part >= 0 AND part < ?"
-        try:
-            found: int = self._connection.execute(query, (part,)).get
-        except apsw.CorruptError as error:
-            raise self._damaged(error) from error
-        return found
+        """Return the last part before one; -1: there is none."""
+        first_id, _ = ids_of(part, 0)
+        rows = self._ask("SELECT max(id) FROM lookup WHERE id < ?", first_id)
+        return -1 if rows[0][0] is None else rows[0][0] // ids_of(1, 0)[0]
 
-    def _read(
-        self, query: str, values: tuple[int, ...], most: int, is_meant: Callable[[Message], bool]
-    ) -> list[Status]:
+    def _numbers(self, part: int, key: int) -> list[int]:
+        """Return the messages of a part that have a hash."""
+        rows = self._ask("SELECT entries FROM lookup WHERE id BETWEEN ? AND ?", *ids_of(part, key))
+        return [n for (entries,) in rows for n in find(entries, part, key)]
+
+    def _read(self, numbers: list[int], most: int, is_meant: Callable[[Message], bool]) -> list[Status]:
+        """Return the first messages of these that are meant."""
         found: list[Status] = []
-        try:
-            for record, trail in self._connection.execute(query, values):
+        for n in numbers:
+            for record, trail in self._ask("SELECT record, trail FROM message WHERE n = ?", n):
                 if is_meant(message := message_of(record)):
                     found.append(_status(message, trail))
-                    if len(found) == most:
-                        break
+            if len(found) == most:
+                break
+        return found
+
+    def _ask(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, values).fetchall()
         except apsw.CorruptError as error:
             raise self._damaged(error) from error
-        return found
 
     def finished(self, numbers: Iterable[int]) -> set[int]:
         """Return which of these have an outcome, or are not known any more."""
@@ -232,10 +242,14 @@ class Projection:
         oldest = f"SELECT n, accepted_ms, has_ended, record FROM message ORDER BY n LIMIT {TRIM_ROWS}"
         old = f"SELECT n, record FROM ({oldest}) WHERE accepted_ms < ? AND has_ended"
         with transaction(self._connection):
-            gone: list[tuple[int, bytes]] = self._connection.execute(old, (before_ms,)).fetchall()  # type: ignore[assignment]
-            lookups = [lookup for _, record in gone for lookup in _lookups(message_of(record))]
-            self._connection.executemany("DELETE FROM lookup WHERE part = ? AND hash = ? AND n = ?", lookups)
+            gone: list[tuple[int, bytes]] = self._ask(old, before_ms)
+            messages = [message_of(record) for _, record in gone]
+            keys = [(each.n // KEYS_PART, signed(each.key_hash), each.n) for each in messages]
+            self._connection.executemany("DELETE FROM key WHERE part = ? AND hash = ? AND n = ?", keys)
             self._connection.executemany("DELETE FROM message WHERE n = ?", [(n,) for n, _ in gone])
+            lowest: int = self._connection.execute("SELECT coalesce(min(n), 0) FROM message").get
+            # Entries go by the part: hashes of what is gone find nothing.
+            self._connection.execute("DELETE FROM lookup WHERE id < ?", (ids_of(lowest // PART, 0)[0],))
         return len(gone)
 
     def refresh(self) -> None:
@@ -317,22 +331,6 @@ def _status(message: Message, trail: bytes) -> Status:
     )
 
 
-def _lookups(message: Message) -> list[tuple[int, int, int]]:
-    """Return by what a message is looked up, as Fold does."""
-    n = message.n
-    lookups = [(n // PART, hash_of_recipient(message.to), n)]
-    if message.client_ref is not None:
-        lookups.append((n // PART, hash_of_ref(message.client_ref), n))
-    if message.key_hash:
-        lookups.append((keys_part(n), signed(message.key_hash), n))
-    return lookups
-
-
-def keys_part(n: int) -> int:
-    """Return the part of the look-up table that holds the key of a message."""
-    return -1 - n // KEYS_PART
-
-
 @cache
 def _values(columns: int, rows: int) -> str:
     row = f"({','.join('?' * columns)})"
@@ -345,6 +343,10 @@ def _insert(values: str) -> str:
 
 def _find(values: str) -> str:
     return f"INSERT OR IGNORE INTO lookup VALUES {values}"
+
+
+def _know(values: str) -> str:
+    return f"INSERT OR IGNORE INTO key VALUES {values}"
 
 
 def _update(values: str) -> str:

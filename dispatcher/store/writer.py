@@ -1,7 +1,8 @@
 """The one thread that writes the journal: group commits, and small jobs between them.
 
 Law: what was handed over is told to be done only after the commit that holds it has returned, synced. All
-that was handed over while a commit ran becomes the next one. A full disk is expected: new messages are
+that was handed over while a commit ran becomes the next one; if it is long, what may go first has one of its
+own before it. A full disk is expected: new messages are
 refused, events wait and are tried again. Any other error is the end: nothing is written and no fsync is
 called any more, because what a failed fsync left behind nobody knows; whoever waits is told so, and
 the journal is opened anew in a new process.
@@ -29,6 +30,8 @@ from dispatcher.store.space import Space
 
 GROUP_OCTETS_MAX: Final = 4 << 20
 """Of one commit, but for the last append in it: some 20 ms; what comes after it waits so long at most."""
+FIRST_OCTETS: Final = 64 << 10
+"""A group is divided above it: below, a second sync takes longer than writing the rest."""
 IDLE_S: Final = 1.0
 """How often the disk is looked at, and the WAL copied, when nothing is to be written."""
 FULL_RETRY_S: Final = 0.2
@@ -51,6 +54,8 @@ class Append(NamedTuple):
     rows: Sequence[Row]
     done: Done
     octets: int
+    is_first: bool = False
+    """Whether it may overtake what was handed over before and is of other streams."""
 
     @property
     def is_new(self) -> bool:
@@ -99,6 +104,8 @@ class Writer:
         """Events that the full disk did not take."""
         self._group: list[Append] = []
         """Being committed."""
+        self._rest: list[Append] = []
+        """To be committed after it."""
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
         self._looked_s = self._started_s = 0.0
         self._loop: asyncio.AbstractEventLoop
@@ -136,7 +143,8 @@ class Writer:
 
     def undone(self) -> list[Append]:
         """After a failure: return all that was handed over and will never be written."""
-        undone, self._group, self._held = self._group + self._held, [], []
+        undone = self._group + self._rest + self._held
+        self._group, self._rest, self._held = [], [], []
         with suppress(Empty):
             while True:
                 if isinstance(item := self._queue.get_nowait(), Append):
@@ -159,10 +167,14 @@ class Writer:
         group, job, goes_on = self._collect()
         if self._space.is_full:
             group = self._refuse(group)
-        if group:
-            self._group = group
-            self._commit(group)
-            self._group = []
+        first, self._rest = divided(group)
+        if first:
+            self._group = first
+            self._commit(first)
+        if self._rest:
+            self._group, self._rest = self._rest, []
+            self._commit(self._group)
+        self._group = []
         if job is not None:
             self._do(job)
         now_s = perf_counter()
@@ -263,6 +275,23 @@ class Writer:
             except Exception as raised:
                 context = {"message": "a callback of the journal failed", "exception": raised}
                 self._loop.call_exception_handler(context)
+
+
+def divided(group: list[Append]) -> tuple[list[Append], list[Append]]:
+    """Return what goes first, and the rest; a short group is not divided. Within a stream the order stays."""
+    if not any(append.is_first for append in group) or sum(append.octets for append in group) < FIRST_OCTETS:
+        return group, []
+    first: list[Append] = []
+    rest: list[Append] = []
+    passed: set[int] = set()
+    for append in group:
+        streams = {row.stream for row in append.rows} - {EVENTS_STREAM}
+        if append.is_first and streams.isdisjoint(passed):
+            first.append(append)
+        else:
+            rest.append(append)
+            passed |= streams
+    return first, rest
 
 
 @cache

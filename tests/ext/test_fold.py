@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatcher._ext.fold import KEYS_PART, PART, Fold, hash_of_recipient, hash_of_ref
+from dispatcher._ext.fold import KEYS_PART, PART, Fold, find, hash_of_recipient, hash_of_ref, ids_of
 from dispatcher.errors import StoreError
 from dispatcher.model import Callback, Event, EventKind, Message
 from dispatcher.store.records import pack_messages, unpack_messages
@@ -63,7 +63,7 @@ def taken(rows: Any, columns: int, most: int = 2) -> list[tuple[Any, ...]]:
 @settings(max_examples=300, deadline=None)
 def test_rows_are_what_the_slice_says(some: list[list[Any]]) -> None:
     """Each message once, without text and callback, with its events in order and whether it has ended; of
-    older ones their events; each lookup once for each thing that a message can be found by."""
+    older ones their events; each message is found by its recipient, reference and key."""
     fold = Fold()
     accepted: dict[int, Message] = {}
     trails: dict[int, bytes] = {}
@@ -89,22 +89,33 @@ def test_rows_are_what_the_slice_says(some: list[list[Any]]) -> None:
         assert trail == trails.get(n, b"")
     updates = taken(fold.updates, 3)
     assert sorted(updates) == sorted((n, n in ended, trails[n]) for n in trails if n not in accepted)
-    lookups = []
+    places: dict[tuple[int, int], set[int]] = {}
+    keys = []
     for n, each in accepted.items():
-        lookups.append((n // PART, hash_of_recipient(each.to), n))
+        places.setdefault((n // PART, hash_of_recipient(each.to)), set()).add(n)
         if each.client_ref:
-            lookups.append((n // PART, hash_of_ref(each.client_ref), n))
+            places.setdefault((n // PART, hash_of_ref(each.client_ref)), set()).add(n)
         if each.key_hash:
             signed = each.key_hash - (1 << 64) if each.key_hash >> 63 else each.key_hash
-            lookups.append((-1 - n // KEYS_PART, signed, n))
-    assert sorted(taken(fold.lookups, 3)) == sorted(lookups)
+            keys.append((n // KEYS_PART, signed, n))
+    assert sorted(taken(fold.keys, 3)) == sorted(keys)
+    lookups = dict(taken(fold.lookups, 2))
+    for (part, key), numbers in places.items():
+        first, last = ids_of(part, key)
+        rows = [entries for number, entries in lookups.items() if first <= number <= last]
+        assert {n for entries in rows for n in find(entries, part, key)} == numbers
+    assert sum(map(len, lookups.values())) == 10 * sum(
+        1 + bool(each.client_ref) for each in accepted.values()
+    )
 
 
 def test_many_are_folded_as_few() -> None:
-    """Tables grow; lookups of one part come in the order of their hashes, as far as their first bits tell."""
+    """Tables grow; what finds messages comes in a row a bucket, keys come in order of their first bits."""
     one = Message(1, b"\1" * 16, "79000000001", "Bank", "text", 1, 5, 6, 0, 1, 1, (1,), "ref", 77, 5)
     many = [
-        msgspec.structs.replace(one, n=n, to=str(79000000000 + n), client_ref=f"r{n}")
+        msgspec.structs.replace(
+            one, n=n, to=str(79000000000 + n), client_ref=f"r{n}", key_hash=n * 0x9E3779B97F4A7C15 % 2**64
+        )
         for n in range(1, 5_001)
     ]
     end = [packed(Event(EventKind.FINISHED, 255, 1, 1 << 16, each.n, 7, b"")) for each in many]
@@ -114,8 +125,11 @@ def test_many_are_folded_as_few() -> None:
     fold.close()
     inserts = taken(fold.inserts, 5, 100)
     assert [(row[0], row[2], row[4]) for row in inserts] == [(each.n, True, end[each.n - 1]) for each in many]
-    hashes = [hash >> 40 for part, hash, _ in taken(fold.lookups, 3, 100) if part == 0]
-    assert len(hashes) == 10_000
+    ids = [number for number, _ in taken(fold.lookups, 2, 100)]
+    assert ids == sorted(ids)
+    assert len(ids) == len({number >> 16 for number in ids}) == 256
+    hashes = [key >> 40 for _, key, _ in taken(fold.keys, 3, 100)]
+    assert len(hashes) == 5_000
     assert hashes == sorted(hashes)
 
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from dispatcher._ext.pace import NumberPace
-from dispatcher.model import SendRequest
+from dispatcher.model import Accepted, Message, Refused, SendRequest
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
@@ -69,7 +69,7 @@ def test_random_calls_are_answered_as_the_twin_does(seed: int) -> None:
     """One by one and many at once, taken back and forced, while hours go by and the table is full."""
     dice = Random(seed)
     limits = dice.choice((0, 1, 3)), dice.choice((0, 2, 7)), dice.choice((1, 5, 40))
-    pace, twin = NumberPace(SendRequest, *limits), Twin(*limits)
+    pace, twin = NumberPace(SendRequest, Accepted, *limits), Twin(*limits)
     numbers = (*NUMBERS, *(f"+7901{number:07d}" for number in range(40)))
     now_ms = dice.randrange(HOUR_MS)
     for _ in range(600):
@@ -95,11 +95,24 @@ def test_random_calls_are_answered_as_the_twin_does(seed: int) -> None:
         assert len(pace) == len(twin.counts)
 
 
+def test_what_sends_nothing_new_is_taken_back() -> None:
+    """Of a refusal and of a repetition the number may have one more; a new message counts."""
+    pace = NumberPace(SendRequest, Accepted, 1, 0, 10)
+    asked = [SendRequest(to=f"7900{number}", text="t", sender="B") for number in range(3)]
+    message = Message(1, bytes(16), "7", "B", "t", 1, 1, 1, 0, 1, 1, (1,))
+    refused, repeated = Refused("closing", "come again"), Accepted(message, is_repeated=True)
+    assert pace.take_all(asked, 0) == []
+    assert pace.settle(asked, [refused, Accepted(message), repeated]) == [refused, repeated]
+    assert pace.take_all(asked, 0) == [(1, MINUTE_MS)]
+    with pytest.raises(ValueError, match="verdicts"):
+        pace.settle(asked, [])
+
+
 def test_a_program_s_slips_are_exceptions() -> None:
     """A stranger among requests is a TypeError, and is not read; a table of nothing is a ValueError."""
-    pace = NumberPace(SendRequest, 1, 1, 10)
+    pace = NumberPace(SendRequest, Accepted, 1, 1, 10)
     with pytest.raises(TypeError, match="SendRequest"):
         pace.take_all(["+79001234567"], 0)  # type: ignore[list-item]
     with pytest.raises(ValueError, match="numbers_max"):
-        NumberPace(SendRequest, 1, 1, 0)
+        NumberPace(SendRequest, Accepted, 1, 1, 0)
     assert repr(pace) == "<NumberPace 1 a minute, 1 an hour, 0 numbers>"

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import apsw
@@ -10,7 +11,7 @@ import pytest
 
 from dispatcher._ext.events import read_events
 from dispatcher.errors import StoreError
-from dispatcher.store.journal import Journal
+from dispatcher.store.journal import Journal, Row
 from dispatcher.store.reader import Reader
 from dispatcher.store.schema import JOURNAL
 from tests.store.conftest import NOW_MS, commit, events, message, messages_of, opened, row_of, running
@@ -66,6 +67,44 @@ def test_appends_of_one_turn_are_one_commit(tmp_path: Path) -> None:
                     assert {event[4] for event in read_events(row.body, tuple)} <= accepted
             reader.close()
             return journal
+
+    asyncio.run(scene())
+
+
+def test_what_may_go_first_does_not_wait_for_a_long_commit(tmp_path: Path) -> None:
+    """Of what waits together it has a commit of its own before the rest, if that is long; never before what
+    its own stream holds already. The rest is told after it, in order."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            free, told = threading.Event(), list[str]()
+
+            def hand_over(name: str, *rows: Row, is_first: bool = False) -> None:
+                journal.append(rows, lambda error: told.append(name), is_first=is_first)
+
+            async def together(long: str) -> list[tuple[int, int]]:
+                free.clear()
+                told.clear()
+                before, seq = journal.metrics.commits, journal.last_seq
+                blocked = asyncio.create_task(journal.run(lambda connection: free.wait()))
+                await asyncio.sleep(0)
+                n = 100 * (seq + 1)
+                hand_over("rest", row_of([message(n, text=long)], 1), events(n))
+                hand_over("first", row_of([message(n + 1)], 2), events(n + 1), is_first=True)
+                hand_over("both", row_of([message(n + 2)], 1), row_of([message(n + 3)], 3))
+                hand_over("blocked", row_of([message(n + 4)], 3), is_first=True)
+                hand_over("too", row_of([message(n + 5)], 2), is_first=True)
+                free.set()
+                await blocked
+                await commit(journal, events(n))
+                assert journal.metrics.commits - before in (1 + bool(long), 2 + bool(long))
+                rows = [row for row in await journal.rows(seq, 1 << 20) if row.stream]
+                return [(row.stream, row.first - n) for row in rows]
+
+            assert await together("x" * 100_000) == [(2, 1), (1, 0), (3, 3)]
+            assert told == ["first", "too", "rest", "both", "blocked"]
+            assert await together("") == [(1, 0), (2, 1), (3, 3)]
+            assert told == ["rest", "first", "both", "blocked", "too"]
 
     asyncio.run(scene())
 

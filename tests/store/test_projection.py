@@ -148,6 +148,30 @@ def test_a_lookup_is_truthful_while_the_journal_goes_on(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_what_lies_far_apart_is_found_newest_first(tmp_path: Path) -> None:
+    """Look-ups go from part to part of the table, and end where enough is found."""
+    numbers = [1, 2, 65_535, 65_536, 70_000, 200_000, 1 << 38]
+    story = Story()
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            for n in numbers:
+                to, source = "79000000001", "core" if n % 2 else ""
+                one = message(n, to=to, client_ref="ref", source=source)
+                await commit(journal, story.accept(one, message(n + 5, client_ref="else")))
+            projection = Projection(tmp_path, nobody)
+            by_ref, by_number = projection.by_client_ref, projection.by_number
+            assert [each.n for each in by_ref("ref", 100)] == numbers[::-1]
+            assert [each.n for each in by_number("79000000001", 100)] == numbers[::-1]
+            assert [each.n for each in by_ref("ref", 3, 200_000)] == [70_000, 65_536, 65_535]
+            assert [each.n for each in by_number("79000000001", 100, 65_536, "core")] == [65_535, 1]
+            assert projection.by_number("79000000002", 5) == []
+            assert projection.by_client_ref("else", 1) == [story.known((1 << 38) + 5)]
+            projection.close()
+
+    asyncio.run(scene())
+
+
 def test_keys_are_found_by_their_hashes(tmp_path: Path) -> None:
     """All 64 bits count; of several messages the newest is told; 0 is no key."""
     keys = [2**64 - 1, 2**63, 2**63 - 1, 1]
@@ -261,6 +285,8 @@ def test_old_messages_go_when_they_have_ended(tmp_path: Path, monkeypatch: pytes
             assert [projection.trim(before_ms) for _ in range(4)] == [3, 1, 0, 0]
             left = [n for n in range(1, 11) if projection.lookup(n)]
             assert left == [4, 6, 7, 8, 9, 10]
+            assert projection.by_client_ref("ref-5", 10) == []
+            assert projection.by_client_ref("ref-6", 10) == [story.known(6)]
             story.happens(EventKind.CORRECTED, 1, NOW_MS, 1, UNDELIVERED)
             await commit(journal, story.row())
             assert projection.lookup(1) is None

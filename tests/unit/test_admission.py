@@ -277,3 +277,19 @@ def test_messages_are_divided_by_queue() -> None:
     batch: Batch = door.admit(asked, NOW_MS)
     by_queue = {key: [each.n for each in found.messages] for key, found in batch.groups.items()}
     assert by_queue == {(1, 3): [1, 3], (1, 2): [2]}
+
+
+def test_a_bug_on_the_way_leaves_no_key_behind() -> None:
+    """Numbers of a batch that came to nothing are given again: no key may lead to the message of another."""
+
+    def route(to: str, *_: object) -> tuple[int, ...]:
+        if to.endswith("9"):
+            raise LookupError
+        return (1,)
+
+    door = admission(route=route)
+    with pytest.raises(LookupError):
+        door.admit([request(client_ref="a"), request(to="+79001234569")], NOW_MS)
+    other = message(verdict_on(door, client_ref="b"))
+    again = message(verdict_on(door, client_ref="a"))
+    assert (other.n, again.n) == (1, 2)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dispatcher._ext.http import Reader, Writer
+from dispatcher._ext.http import Reader, Writer, count_of
 from dispatcher.ingest.bodies import (
     NO_DEFAULTS,
     Defaults,
@@ -192,6 +192,15 @@ def test_answers_are_what_json_reads(seed: int) -> None:
     array = json.loads(b"[" + results(given, 100) + b"]")
     assert array == [told(each, f"$.messages[{place}]") for place, each in enumerate(given, 100)]
     assert (answers([]), results([], 0)) == (b"", b"")
+
+
+@pytest.mark.parametrize("length", [0, 1, 127, 128, 129, 256, 5000])
+def test_octets_are_counted(length: int) -> None:
+    """Of every value, all alike and scattered, on both sides of a stretch."""
+    dice = Random(length)
+    for octets in (bytes([255]) * length, bytes(length), dice.randbytes(length), b'"' * length):
+        for octet in (0, 34, 127, 128, 255):
+            assert count_of(octets, octet) == octets.count(octet)
 
 
 def test_a_program_s_slips_are_exceptions() -> None:

@@ -12,7 +12,7 @@ from dispatcher.carrier.profile import load
 from dispatcher.config import Carrier, Config, from_dict
 from dispatcher.model import Accepted, Callback, Refused, SendRequest, TrafficClass
 from dispatcher.routing.numbers import normaliser
-from tests.unit.admission_twin import Twin, digest
+from tests.ext.admission_twin import Twin, digest
 
 NOW_MS = 1_795_000_000_000
 CARRIER: dict[str, Any] = {"host": "smsc", "port": 2775, "system_id": "bank"}
@@ -102,6 +102,7 @@ def test_random_batches_have_the_verdicts_of_the_twin(seed: int, profile: Any) -
         closed = tuple(dice.choice((0, 0, 0, 0, 1500)) for _ in range(5))
         entropy = dice.randbytes(5 * len(requests))
         door._entropy = lambda count, entropy=entropy: entropy[:count]  # type: ignore[misc]
+        assert door.unknown_keys(requests) == twin.unknown(requests)
         batch = door.admit(requests, NOW_MS, closed)
         expected = twin.admit(requests, NOW_MS, closed, entropy)
         repeats, accepted = dict(batch.repeats), iter(zip(batch.places, batch.messages, strict=True))

@@ -51,6 +51,16 @@ class Twin:
             found.append(self.one(request, now_ms, closed, bits))
         return found
 
+    def unknown(self, requests: list[Any]) -> list[int]:
+        """Hashes of keys that never came."""
+        keys = [
+            (each.client_ref if each.idempotency_key is None else each.idempotency_key, each.source)
+            for each in requests
+            if flaw(each) is None
+        ]
+        hashes = [digest(f"{source}\0{key}" if source else key) for key, source in keys if key]
+        return [each for each in hashes if each not in self.known]
+
     def one(
         self, request: Any, now_ms: int, closed: tuple[int, ...], bits: int
     ) -> Refused | int | tuple[Message, list[bytes]]:

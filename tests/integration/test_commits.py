@@ -1,0 +1,98 @@
+"""When events are committed: at once, or gathered; who hears of it, and that a stop leaves nothing unsaid."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dispatcher._ext.events import EventBuffer
+from dispatcher.app import Dispatcher
+from dispatcher.commits import Commits
+from dispatcher.errors import StoreError
+from dispatcher.model import EventKind
+from dispatcher.simulator import Simulator
+from dispatcher.simulator.behaviour import Behaviour
+from dispatcher.simulator.settings import parse
+from tests.integration.house import accepted, config_for, requests, run, until
+from tests.store.conftest import NOW_MS, running
+
+
+def test_what_can_wait_is_gathered_and_goes_with_what_cannot(tmp_path: Path) -> None:
+    """It is not handed over in its turn; what comes next takes it along, in one commit, told in order."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            await journal.note("before", 1)
+            events, told = EventBuffer(), list[int]()
+            commits, before = Commits(journal, events), journal.metrics.commits
+            events.add(EventKind.CLAIMED, 1, NOW_MS)
+            commits.after(partial(told.append, 1), can_wait=True)
+            await asyncio.sleep(0)
+            assert (len(events), journal.queue_appends) == (1, 0)
+            events.add(EventKind.CLAIMED, 2, NOW_MS)
+            commits.after(partial(told.append, 2))
+            await asyncio.sleep(0)
+            assert (len(events), journal.queue_appends) == (0, 1)
+            await commits.wait()
+            assert told == [1, 2]
+            assert [row.count for row in await journal.events(0, 1 << 20)] == [2]
+            assert journal.metrics.commits == before + 1
+
+    run(scene())
+
+
+def test_what_can_wait_does_not_wait_for_long(tmp_path: Path) -> None:
+    """Nothing else comes: it is committed by itself, and so is what is gathered after it."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as journal:
+            events, told = EventBuffer(), list[int]()
+            commits = Commits(journal, events)
+            for turn in (1, 2):
+                events.add(EventKind.CLAIMED, turn, NOW_MS)
+                commits.after(partial(told.append, turn), can_wait=True)
+                await until(lambda turn=turn: told == list(range(1, turn + 1)))  # type: ignore[misc]
+            assert [row.count for row in await journal.events(0, 1 << 20)] == [1, 1]
+
+    run(scene())
+
+
+def test_who_waits_is_told_that_it_never_comes(tmp_path: Path) -> None:
+    """A journal that has failed: what is lost is called, and who awaits gets the error."""
+
+    async def scene() -> None:
+        failures: list[Exception] = []
+        async with running(tmp_path, failures.append) as journal:
+            events, lost = EventBuffer(), list[int]()
+            commits = Commits(journal, events)
+            (tmp_path / "journal.db").rename(tmp_path / "gone.db")
+            (tmp_path / "journal.db").touch()  # another file: found out at the next checkpoint, or look
+            while not failures:
+                events.add(EventKind.CLAIMED, 1, NOW_MS)
+                commits.after(partial(lost.append, 0), partial(lost.append, 1))
+                await asyncio.sleep(0.01)
+            commits.after(partial(lost.append, 0), partial(lost.append, 1))
+            with pytest.raises(StoreError):
+                await commits.wait()
+            assert lost[-1] == 1
+
+    run(scene())
+
+
+def test_a_stop_acknowledges_what_has_come(tmp_path: Path) -> None:
+    """Receipts whose commit is still gathered when the dispatcher is closed are answered before it
+    unbinds."""
+
+    async def scene() -> None:
+        async with Simulator(parse({"receipts": {"delay_ms": 0}}, Behaviour)) as smsc:
+            dispatcher = Dispatcher(config_for(tmp_path, smsc))
+            async with dispatcher:
+                await until(lambda: dispatcher.pipeline.lanes[1].is_bound)
+                accepted(await dispatcher.send(requests(20)))
+                while dispatcher.pipeline.book.matched < 20:
+                    await asyncio.sleep(0)
+            totals = smsc.ledger.of("bank")
+            assert totals.acknowledged == {0: sum(totals.receipts.values())} == {0: 20}
+
+    run(scene())
