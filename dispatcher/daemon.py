@@ -54,7 +54,6 @@ COLLECT_OBJECTS: Final = 10_000
 """That may be garbage until the collector looks at them: a millisecond of its work at most."""
 TASKS_MAX: Final = 50
 """Lines about tasks in a dump of the state; tasks at the same place are one line."""
-UNCHANGED: Final = "nothing has changed; files of secrets and certificates were read again"
 
 
 class Daemon:
