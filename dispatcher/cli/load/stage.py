@@ -29,6 +29,8 @@ QUIET_LIMIT_S: Final = 120.0
 """For all that is under way to be reported, after the last request."""
 STATE_TRIES: Final = 5
 WARM_LIMIT_S: Final = 30.0
+RAMP_LIMIT_S: Final = 4.0
+"""Until a bind takes its whole window, with 2 s to spare for a busy machine."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CONFIG: Final = """\
 store = "store"
@@ -142,10 +144,6 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         rig.kill_all(self._processes)
-        for process in self._processes:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
@@ -227,4 +225,10 @@ class Stage:
             if time.monotonic() > end_s:
                 raise FailedError("the binds do not come up")
             time.sleep(0.05)
-        time.sleep(4.0)
+        full = self._options.binds * self._options.window
+        end_s = time.monotonic() + RAMP_LIMIT_S
+        while time.monotonic() < end_s:
+            binds = [bind for carrier in self.daemon.state().carriers for bind in carrier.binds]
+            if sum(bind.room for bind in binds) >= full:
+                break
+            time.sleep(0.05)

@@ -5,8 +5,8 @@ import select
 import subprocess
 import time
 from array import array
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ from dispatcher.cli import rig
 from dispatcher.cli.demo.traffic import PATTERN
 from dispatcher.cli.load import mix
 from dispatcher.cli.load.client import Answer
-from dispatcher.cli.load.figures import Latency, Sample, Trial, latency_of
+from dispatcher.cli.load.figures import Sample, Trial, latency_of
 from dispatcher.cli.load.stage import Stage, Used
 
 WARM_S: Final = 2.0
@@ -78,16 +78,18 @@ def run(stage: Stage, segments_per_s: float, seconds: float) -> Trial:
     segments = max(1, counted[-1].reported - counted[0].reported) if samples else 1
     cpu_s = counted[-1].daemon_s - counted[0].daemon_s if samples else 0.0
     skipped = _skipped(answer)
-    waits = _waits(answer, came_ns, first, skipped)
+    waits = _waits(answer, came_ns, first)
+    over_time = {"accepted": [latency_of(each) for each in _taken(answer)]}
+    over_time |= {name: [latency_of(each) for each in seconds] for name, seconds in waits.items()}
     return Trial(
         segments_per_s=segments_per_s,
         seconds=seconds,
-        messages=sum(len(each) for each in waits.values()),
+        messages=sum(len(second) for each in waits.values() for second in each),
         refused=answer.refused,
         samples=samples,
         accepted=latency_of(answer.took_ns[skipped:]),
-        carrier={name: latency_of([wait for _, wait in each]) for name, each in waits.items()},
-        over_time=_over_time(answer, waits, skipped),
+        carrier={name: latency_of(list(chain.from_iterable(each))) for name, each in waits.items()},
+        over_time=over_time,
         late=latency_of(answer.late_ns[skipped:]),
         growth=growth_of([each.behind for each in samples]) / every_s / segments_per_s,
         core=cpu_s / max(1e-9, (counted[-1].at_ns - counted[0].at_ns) / 1e9) if samples else 0.0,
@@ -182,8 +184,8 @@ def _sample(before: Meters, after: Meters, begin: Meters, segments_per_s: float,
 
 # ---- the times of messages ----
 
-Waits = dict[str, list[tuple[int, int]]]
-"""By class: place of the request, nanoseconds from its intended send until the carrier had the message."""
+Waits = dict[str, list["array[int]"]]
+"""By class, for each second of the intended send: nanoseconds from it until the carrier had the message."""
 
 
 def _skipped(answer: Answer) -> int:
@@ -191,31 +193,34 @@ def _skipped(answer: Answer) -> int:
     return min(len(answer.took_ns), round(WARM_S / answer.every_s))
 
 
-def _waits(answer: Answer, came_ns: "array[int]", first: int, skipped: int) -> Waits:
+def _waits(answer: Answer, came_ns: "array[int]", first: int) -> Waits:
     """A message that never came is not here: it was refused, or the proof fails."""
-    waits: Waits = {name: [] for name in mix.CLASSES}
-    into = [waits[name] for name in PATTERN]
-    every_ns = answer.every_s * 1e9
-    for place in range(skipped, len(answer.took_ns)):
-        meant_ns = answer.begun_ns + int(place * every_ns)
+    seconds = _seconds(answer)
+    waits: Waits = {name: [array("q") for _ in range(seconds)] for name in mix.CLASSES}
+    for place, second in _places(answer):
+        meant_ns = answer.begun_ns + int(place * answer.every_s * 1e9)
         start = first + place * answer.batch
+        into = [waits[name][second] for name in PATTERN]
         for at, came in enumerate(came_ns[start : start + answer.batch]):
             if came:
-                into[at % len(PATTERN)].append((place, came - meant_ns))
+                into[at % len(PATTERN)].append(came - meant_ns)
     return waits
 
 
-def _over_time(answer: Answer, waits: Waits, skipped: int) -> dict[str, list[Latency]]:
-    """Cut everything into the seconds of the intended send."""
-    seconds = max(1, round((len(answer.took_ns) - skipped) * answer.every_s))
-    found: dict[str, list[list[int]]] = {name: [[] for _ in range(seconds)] for name in ("accepted", *waits)}
+def _taken(answer: Answer) -> list[list[int]]:
+    """Return how long requests took, for each second of the intended send."""
+    taken: list[list[int]] = [[] for _ in range(_seconds(answer))]
+    for place, second in _places(answer):
+        taken[second].append(answer.took_ns[place])
+    return taken
 
-    def second(place: int) -> int:
-        return min(seconds - 1, int((place - skipped) * answer.every_s))
 
+def _places(answer: Answer) -> Iterator[tuple[int, int]]:
+    """Yield each request that counts, and the second that it is of."""
+    skipped, last = _skipped(answer), _seconds(answer) - 1
     for place in range(skipped, len(answer.took_ns)):
-        found["accepted"][second(place)].append(answer.took_ns[place])
-    for name, each in waits.items():
-        for place, wait in each:
-            found[name][second(place)].append(wait)
-    return {name: [latency_of(values) for values in each] for name, each in found.items()}
+        yield place, min(last, int((place - skipped) * answer.every_s))
+
+
+def _seconds(answer: Answer) -> int:
+    return max(1, round((len(answer.took_ns) - _skipped(answer)) * answer.every_s))
