@@ -147,9 +147,9 @@ def killed(command: list[str]) -> str:
 
 
 @contextmanager
-def smsc_of(command: list[str]) -> Iterator[Smsc]:
-    """Run an SMSC on the second core."""
-    pinned = _pinned(command, 1)
+def smsc_of(command: list[str], place: int = 1) -> Iterator[Smsc]:
+    """Run an SMSC on the second core; `place` 0: on the first, which it shares, then."""
+    pinned = _pinned(command, place)
     with subprocess.Popen(
         pinned, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

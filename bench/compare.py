@@ -10,15 +10,11 @@ halves of the rounds do not overlap. Exit status 1: something of ours became slo
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from bench.machine import sentence
 from bench.results import Result, Row, read
-from bench.timing import Spread
-
-THRESHOLD: Final = 0.05  # smaller changes come and go with the layout of the code
-
-Verdict: TypeAlias = Literal["slower", "faster", "same", "noise", "gone", "new"]
+from dispatcher.cli.load.spread import Spread, Verdict, judge
 
 
 class Change(NamedTuple):
@@ -39,16 +35,6 @@ class Change(NamedTuple):
 def compare(before: Result, after: Result, *, absolute: bool = False) -> list[Change]:
     """Return what became of each of our sides; with `absolute`, of its nanoseconds."""
     return list(_changes(_ours(before), _ours(after), absolute))
-
-
-def judge(before: Spread, after: Spread) -> Verdict:
-    """Decide whether two figures differ: by enough, and by more than they differ in themselves."""
-    change = after.median / before.median - 1
-    if abs(change) <= THRESHOLD:
-        return "same"
-    if after.q1 > before.q3:
-        return "slower"
-    return "faster" if after.q3 < before.q1 else "noise"
 
 
 def _changes(

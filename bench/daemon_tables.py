@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import convert
+
 from bench.machine import sentence
 from bench.results import Result
 from bench.tables import grid
+from dispatcher.cli.load.figures import Ceiling, Latency, Trial
+from dispatcher.cli.load.mix import CLASSES
+from dispatcher.cli.load.report import ceiling
 
 
 def terminal(result: Result) -> str:
@@ -14,26 +19,39 @@ def terminal(result: Result) -> str:
 
 
 def readme(result: Result) -> str:
-    """Return the Markdown tables: sustained, posts, codes; then where and how."""
+    """Return the Markdown tables: sustained, ceiling, posts; then where and how."""
     flows = result["flows"]
-    return "\n\n".join(
-        [_sustained(flows["sustained"]), _posts(flows["posts"]), _codes(flows), _notes(result)]
-    )
+    parts = [_sustained(flows["sustained"])]
+    if "ceiling" in flows:
+        parts.append(_ceiling(flows["ceiling"]))
+    return "\n\n".join([*parts, _posts(flows["posts"]), _notes(result)])
 
 
 def _sustained(flow: dict[str, Any]) -> str:
-    head = ("20,000 segments a second over HTTP", "found")
-    first, last = flow["memory_bytes"]
+    trial = convert(flow, Trial)
+    core = max(each.daemon for each in trial.samples)
+    memory = [trial.samples[at].memory_bytes / 2**20 for at in (0, -1)]
     lines = [
-        ("sent, accepted, reported", f"{flow['segments']:,} in {flow['seconds']:.0f} s; lost 0, doubled 0"),
-        ("of one core, median of the seconds", f"{flow['core']:.1%}"),
-        ("busiest second", f"{max(flow['cores']):.1%}"),
-        ("a batch of 500 answered, p50 / p99 / p99.9 / max", _ms(flow["batch_ms"])),
-        ("memory, after a fifth and at the end", f"{first / 2**20:.0f} / {last / 2**20:.0f} MiB"),
-        ("waiting, first and last fifth / most", " / ".join(f"{each:,.0f}" for each in flow["waiting"])),
-        ("after the last batch until all is reported", f"{flow['drain_s']:.1f} s"),
+        ("messages", f"{trial.messages:,} in {trial.seconds:.0f} s; lost 0, doubled 0"),
+        ("held", "yes" if trial.held else f"NO: {trial.refused:,} refused, queue {trial.growth:+.1%}/s"),
+        ("of one core, mean / busiest second", f"{trial.core:.1%} / {core:.1%}"),
+        ("CPU us a segment", f"{trial.cpu_us:.1f}"),
+        ("commits a second, bytes a segment", f"{trial.commits_per_s:,.0f}, {trial.octets_a_segment:,.0f}"),
+        ("memory, first and last second", f"{memory[0]:,.0f}, {memory[1]:,.0f} MiB"),
+        ("after the last request until all is reported", f"{trial.drain_s:.1f} s"),
+        ("ms from when it was meant to be sent", "p50 / p99 / p99.9 / max"),
+        ("a request answered, all on disk", _latency(trial.accepted)),
+        *((f"{name}, read by the carrier", _latency(trial.carrier[name])) for name in CLASSES),
     ]
-    return grid(head, lines)
+    return grid((f"{trial.segments_per_s:,.0f} segments a second over HTTP", "found"), lines)
+
+
+def _ceiling(flow: dict[str, Any]) -> str:
+    return " ".join(ceiling(convert(flow, Ceiling))) + "."
+
+
+def _latency(latency: Latency) -> str:
+    return _ms([latency.p50, latency.p99, latency.p999, latency.max])
 
 
 def _posts(flow: dict[str, Any]) -> str:
@@ -45,23 +63,6 @@ def _posts(flow: dict[str, Any]) -> str:
         _ms(flow["post_ms"]),
     )
     return grid(head, [line])
-
-
-def _codes(flows: dict[str, Any]) -> str:
-    head = ("100 codes a second, while marketing waits", "carrier takes", "waiting",
-            "accepted, p50 / p99 / p99.9 / max", "read by the carrier, p50 / p99 / p99.9 / max")  # fmt: skip
-    lines = [
-        (
-            name,
-            f"{flow['per_s']:,.0f}/s",
-            f"{flow['waiting']:,}",
-            _ms(flow["accept_ms"]),
-            _ms(flow["wire_ms"]),
-        )
-        for name, flow in flows.items()
-        if "wire_ms" in flow
-    ]
-    return grid(head, lines)
 
 
 def _notes(result: Result) -> str:

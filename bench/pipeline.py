@@ -9,6 +9,7 @@ works.
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from statistics import median
 from time import monotonic, monotonic_ns, sleep
 from typing import Any, Final, NamedTuple
@@ -35,8 +36,6 @@ SKETCH_NS: Final[dict[str, tuple[str, float]]] = {
 }
 """What each stage was thought to cost before its structures were chosen."""
 LIMIT_S: Final = 600
-CODES_TPS: Final = 2_000
-"""An account that marketing saturates, while it leaves the machine idle."""
 
 
 class Effort(NamedTuple):
@@ -46,15 +45,14 @@ class Effort(NamedTuple):
     warm_s: float
     span_s: float
     level_s: float
-    codes_s: float
     slice_s: float
     backlog: int
     stages: int
     """Segments through the stages."""
 
 
-FULL: Final = Effort(((4, 250), (10, 1000)), 3, 20, 10, 20, 1, 1_000_000, 400_000)
-QUICK: Final = Effort(((4, 250),), 0.5, 3, 1, 3, 0.5, 100_000, 100_000)
+FULL: Final = Effort(((4, 250), (10, 1000)), 3, 20, 10, 1, 1_000_000, 400_000)
+QUICK: Final = Effort(((4, 250),), 0.5, 3, 1, 0.5, 100_000, 100_000)
 
 
 def measure(quick: bool, progress: Callable[[str], object] = print) -> Result:
@@ -73,26 +71,21 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
         job = Job(
             binds=binds, window=window, warm_s=effort.warm_s, span_s=effort.span_s, slice_s=effort.slice_s
         )
-        flows[name] = found = _flow("rate", job)
+        flows[name] = found = flow("rate", job)
         rows.append(row(name, "CPU", found["cpu_ns_rounds"], found["yardstick_ns"], target=AIM_NS))
         rows.append(row(name, "clock", found["clock_ns_rounds"], found["yardstick_ns"], ours=False))
     progress("stages")
     flows["stages"] = stages = _stages(effort)
     rows += [row("stages", stage, stages["stages"][stage], stages["yardsticks_ns"]) for stage in STAGES]
     progress(f"backlog {effort.backlog:,}")
-    flows["backlog"] = backlog = _backlog(effort, first)
-    for level in backlog["levels"]:
+    flows["backlog"] = found = backlog(effort, first)
+    for level in found["levels"]:
         name = f"backlog {level['level']:,}"
-        rows.append(row(name, "CPU", level["cpu_ns_rounds"], backlog["yardstick_ns"], target=AIM_NS))
+        rows.append(row(name, "CPU", level["cpu_ns_rounds"], found["yardstick_ns"], target=AIM_NS))
     rows += [
-        row("restart", side, [backlog[f"{side}_ns"]], backlog["yardstick_ns"], ours=False)
+        row("restart", side, [found[f"{side}_ns"]], found["yardstick_ns"], ours=False)
         for side in ("accepting", "submitting")
     ]
-    for name, tps in ((f"codes, {CODES_TPS:,} TPS", CODES_TPS), ("codes, flat out", Job().tps)):
-        progress(name)
-        job = msgspec.structs.replace(first, tps=tps, span_s=effort.codes_s)
-        flows[name] = found = _flow("latency", job)
-        rows.append(row(name, "p50", found["wire_ns"][:1], found["yardstick_ns"], ours=False))
     return Result(
         tier="pipeline",
         run=describe_run("bench.run"),
@@ -106,10 +99,10 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
     )
 
 
-def _flow(name: str, job: Job) -> dict[str, Any]:
-    """Run a flow against a simulator; return what it says, once the ledger agrees."""
-    with _smsc() as smsc, new_store() as store:
-        return _run(name, msgspec.structs.replace(job, port=smsc.port, store=store), smsc)
+def flow(name: str, job: Job, place: int = 1) -> dict[str, Any]:
+    """Run a flow against a simulator; return what it says, once the ledger agrees. `place`: its core."""
+    with smsc(place) as some, new_store() as store:
+        return _run(name, msgspec.structs.replace(job, port=some.port, store=store), some)
 
 
 def _stages(effort: Effort) -> dict[str, Any]:
@@ -118,16 +111,16 @@ def _stages(effort: Effort) -> dict[str, Any]:
     return told
 
 
-def _backlog(effort: Effort, job: Job) -> dict[str, Any]:
+def backlog(effort: Effort, job: Job) -> dict[str, Any]:
     """Fill a store while the carrier is down, kill -9, start again, drain; start once more."""
-    with _smsc() as smsc, new_store() as store:
+    with smsc() as some, new_store() as store:
         job = msgspec.structs.replace(job, store=store, messages=effort.backlog)
         filled = json.loads(killed(_command("fill", job)))
         levels = (effort.backlog * 9 // 10, effort.backlog // 10)
         job = msgspec.structs.replace(
-            job, port=smsc.port, levels=levels, span_s=effort.level_s, slice_s=effort.slice_s
+            job, port=some.port, levels=levels, span_s=effort.level_s, slice_s=effort.slice_s
         )
-        drained = _run("drain", job, smsc)
+        drained = _run("drain", job, some)
         history = json.loads(run(_command("start", job)))
     if not drained["found"] == filled["accepted"] == effort.backlog:
         raise FailedError(f"{filled['accepted']} accepted, {drained['found']} found")
@@ -135,11 +128,17 @@ def _backlog(effort: Effort, job: Job) -> dict[str, Any]:
 
 
 def _run(name: str, job: Job, smsc: Smsc) -> dict[str, Any]:
+    told = tell_of(name, job, smsc)
+    told["ledger"] = _agree(smsc, told)
+    return told
+
+
+def tell_of(name: str, job: Job, smsc: Smsc) -> dict[str, Any]:
+    """Run a flow; return what it says, and what simulator and others used. Nothing is proven."""
     smsc_s, used_s, others_s, begun_s = smsc.cpu_s, children_s(), busy_s(), monotonic()
     told: dict[str, Any] = json.loads(run(_command(name, job), LIMIT_S))
     smsc_s = smsc.cpu_s - smsc_s
     others_s = busy_s() - others_s - (children_s() - used_s) - smsc_s
-    told["ledger"] = _agree(smsc, told)
     told["smsc_ns"] = smsc_s / told["accepted"] * 1e9
     told["others"] = max(0.0, others_s / (monotonic() - begun_s))
     return told
@@ -159,8 +158,9 @@ def _agree(smsc: Smsc, told: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _smsc() -> Any:
-    return smsc_of([sys.executable, "-m", "bench.clients.smsc"])
+def smsc(place: int = 1) -> AbstractContextManager[Smsc]:
+    """Run our simulator, with totals only, on the second core or the first."""
+    return smsc_of([sys.executable, "-m", "bench.clients.smsc"], place)
 
 
 def _command(name: str, job: Job) -> list[str]:

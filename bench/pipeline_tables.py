@@ -19,9 +19,9 @@ def terminal(result: Result) -> str:
 
 
 def readme(result: Result) -> str:
-    """Return the Markdown tables: rates, backlog, codes; last the stages, which stand in bench/README.md."""
+    """Return the Markdown tables: rates, backlog; last the stages, which stand in bench/README.md."""
     flows = result["flows"]
-    parts = [rates(flows), backlog(flows), codes(flows), stages(flows)]
+    parts = [rates(flows), backlog(flows), stages(flows)]
     return "\n\n".join([*parts, "\n".join(notes(result))])
 
 
@@ -82,24 +82,6 @@ def backlog(flows: dict[str, Any]) -> str:
         f"{flow['history']['resident_bytes'] / 2**20:,.0f} MiB."
     )
     return f"{grid(head, lines)}\n\n{said}"
-
-
-def codes(flows: dict[str, Any]) -> str:
-    """Return a row a way of saturating."""
-    head = ("a code every 10 ms, while", "carrier takes", "durably accepted, p50 / p99 / max",
-            "on the wire, p50 / p99 / max", "codes")  # fmt: skip
-    lines = [
-        (
-            f"marketing saturates: {name.removeprefix('codes, ')}",
-            f"{flow['per_s']:,.0f}/s",
-            " / ".join(map(_ms, flow["accept_ns"])),
-            " / ".join(map(_ms, flow["wire_ns"])),
-            f"{flow['codes']:,}",
-        )
-        for name, flow in flows.items()
-        if "wire_ns" in flow
-    ]
-    return grid(head, lines)
 
 
 def stages(flows: dict[str, Any]) -> str:

@@ -1,13 +1,14 @@
-"""Measure everything that there is to measure, on this machine: what `make bench` calls.
+"""Measure what there is to measure, on this machine: what `make bench` calls.
 
-    python -m bench.run             all tiers, some eighteen minutes; results go to bench/results/
-    python -m bench.run engine      one tier: encoding takes two minutes, engine eight, pipeline 4, daemon 3
-    python -m bench.run --quick     the same, coarsely, in two minutes
+    python -m bench.run             all tiers but soak, some 35 minutes; results go to bench/results/
+    python -m bench.run engine      one tier, see TIERS
+    python -m bench.run --quick     the same, coarsely, in five minutes
     python -m bench.run --readme    the README's tables, of the last full run
+    python -m bench.run --history   append the last full run to history.jsonl
     python -m bench.compare A B     two results against each other
 
-A tier is a function that returns a Result; the micro-benchmarks (bench_encoding.py) are pytest's, and the
-count of instructions is in instructions.py.
+A tier is a module with `measure`, which returns a Result, and with `terminal` and `readme`, which make tables
+of it. How many instructions functions take is in instructions.py.
 """
 
 import argparse
@@ -16,7 +17,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import daemon, daemon_tables, encoding, engine, engine_tables, pipeline, pipeline_tables, tables
+from bench import (
+    daemon,
+    daemon_tables,
+    encoding,
+    engine,
+    engine_tables,
+    history,
+    latency,
+    latency_tables,
+    micro,
+    pipeline,
+    pipeline_tables,
+    scaling,
+    soak,
+    store_tier,
+    tables,
+)
 from bench.results import RESULTS, Result, read, save
 
 
@@ -26,14 +43,24 @@ class Tier(NamedTuple):
     measure: Callable[[bool, Callable[[str], object]], Result]
     terminal: Callable[[Result], str]
     readme: Callable[[Result], str]
+    minutes: float
+    """About, in full."""
 
 
 TIERS: Final[dict[str, Tier]] = {
-    "encoding": Tier(encoding.measure, tables.terminal, tables.readme),
-    "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme),
-    "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme),
-    "daemon": Tier(daemon.measure, daemon_tables.terminal, daemon_tables.readme),
+    "micro": Tier(micro.measure, micro.terminal, micro.readme, 2),
+    "encoding": Tier(encoding.measure, tables.terminal, tables.readme, 2),
+    "store": Tier(store_tier.measure, store_tier.terminal, store_tier.readme, 2),
+    "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme, 9),
+    "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme, 3),
+    "daemon": Tier(daemon.measure, daemon_tables.terminal, daemon_tables.readme, 6),
+    "latency": Tier(latency.measure, latency_tables.terminal, latency_tables.readme, 3),
+    "scaling": Tier(scaling.measure, scaling.terminal, scaling.readme, 8),
+    "soak": Tier(soak.measure, soak.terminal, soak.readme, 12),
 }
+"""In the order in which they run. Kafka's tier goes between daemon and latency: a module bench/kafka.py."""
+ASKED_FOR: Final = {"soak"}
+"""Tiers that run only when they are named."""
 
 
 def main() -> int:
@@ -41,16 +68,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.run", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds, two minutes")
+    parser.add_argument(
+        "tiers", nargs="*", metavar="TIER", help=f"{', '.join(TIERS)} (default: all but soak)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few and short rounds: to see it work, not to quote"
+    )
     parser.add_argument(
         "--readme", action="store_true", help="print the README's tables of the last full run"
     )
+    parser.add_argument("--history", action="store_true", help="append the last full run to the history")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for results (bench/results)")
     asked = parser.parse_args()
-    for tier in asked.tiers or TIERS:
+    for tier in asked.tiers:
         if tier not in TIERS:
             parser.error(f"no tier {tier!r}: there are {', '.join(TIERS)}")
+    tiers = asked.tiers or [tier for tier in TIERS if tier not in ASKED_FOR]
+    if asked.history:
+        for path in (asked.output / f"{tier}.json" for tier in asked.tiers or TIERS):
+            if path.exists():
+                say(history.append(read(path)))
+        return 0
+    for tier in tiers:
+        say(f"== {tier}{'' if asked.quick else f', about {TIERS[tier].minutes:.0f} minutes'}")
         path = asked.output / f"{tier}{'-quick' if asked.quick else ''}.json"
         if not asked.readme or not path.exists():
             save(TIERS[tier].measure(asked.quick, say), path)

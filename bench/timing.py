@@ -12,31 +12,27 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter_ns
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+from dispatcher.cli.load.spread import Spread
+
+__all__ = [
+    "Pass",
+    "Spread",
+    "alternate",
+    "at_once",
+    "loop_alone",
+    "no_collector",
+    "one_by_one",
+    "ratios",
+    "sample",
+]
 
 Pass: TypeAlias = Callable[[], float]
 """Does its work once and returns the nanoseconds a text took."""
 
 LOOP_TIMES: Final = 20
 TRIAL_TEXTS: Final = 50  # enough to see the magnitude of the slowest peer in 50 ms
-
-
-class Spread(NamedTuple):
-    """Figures of one side over the rounds of a run."""
-
-    median: float
-    min: float
-    max: float
-    q1: float
-    q3: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Summarise at least one value."""
-        if len(values) == 1:
-            return cls(*[values[0]] * 5)
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(middle, min(values), max(values), low, high)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ A client of its own: what is measured is the daemon, and it costs a third of a l
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import msgspec
 import uvloop
 
 from dispatcher.cli.demo import traffic
+from dispatcher.cli.load.door import Door
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,42 +43,6 @@ class Answer(msgspec.Struct):
     asked_us: list[int] = []
     """Of each code: when it was meant to be sent, in microseconds from 1970."""
     seconds: float = 0.0
-
-
-class Door:
-    """Connections to the daemon, each with one request at a time."""
-
-    def __init__(self, port: int, count: int) -> None:
-        self._port = port
-        self._free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-        self._count = count
-        self._key = os.environ["DISPATCHER_KEY"]
-
-    async def open(self) -> None:
-        """Connect."""
-        for _ in range(self._count):
-            self._free.put_nowait(await asyncio.open_connection("127.0.0.1", self._port))
-
-    async def post(self, target: str, kind: str, body: bytes) -> tuple[int, bytes]:
-        """Return status and body of the answer, which has a length or comes in chunks."""
-        reader, writer = await self._free.get()
-        writer.write(
-            f"POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._key}\r\n"
-            f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        status = int(head[9:12])
-        if b"transfer-encoding: chunked" in head:
-            parts = []
-            while size := int(await reader.readuntil(b"\r\n"), 16):
-                parts.append((await reader.readexactly(size + 2))[:-2])
-            await reader.readexactly(2)
-            answer = b"".join(parts)
-        else:
-            answer = await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r", 1)[0]))
-        self._free.put_nowait((reader, writer))
-        return status, answer
 
 
 def batch_of(numbers: range, make: Callable[[int], dict[str, Any]]) -> bytes:

@@ -13,6 +13,9 @@ import uvloop
 
 from dispatcher.simulator import Simulator
 
+SILENT = "silent"
+"""An account that never gets a receipt, whatever it asks for: so that they are outstanding."""
+
 
 async def main() -> None:
     """Serve."""
@@ -20,6 +23,7 @@ async def main() -> None:
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with Simulator(ledger="counts") as smsc:
+        smsc.account(SILENT).change(receipts={"share": 0})
         print(smsc.port, flush=True)
         while line := await lines.readline():
             totals = smsc.ledger.of(line.decode().strip())

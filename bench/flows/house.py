@@ -9,9 +9,9 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from tempfile import mkdtemp
 from time import clock_gettime_ns, monotonic_ns, perf_counter_ns, process_time_ns, pthread_getcpuclockid
@@ -37,6 +37,10 @@ FEEDERS: Final = 4
 """Callers that wait for their verdicts side by side: they share commits."""
 HEAD: Final = 15_000
 """Messages waiting at backlog 0: the lane is never dry, and nothing has to be read back from the journal."""
+ROUTE_MAX: Final = 8
+"""Carriers of a route; the configuration allows no more."""
+OUTSTANDING_MAX: Final = 10_000_000
+"""Receipts that are waited for: above the 5 million of the scaling tier."""
 NOBODY_PORT: Final = 1
 """Of a carrier that is down: nobody listens there."""
 
@@ -54,6 +58,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     slice_s: float = 1.0
     messages: int = 0
     """How many are to be waiting."""
+    carriers: int = 1
+    """Accounts, each with so many binds; the route shares messages between eight of them at most."""
     levels: tuple[int, ...] = ()
     """Backlogs to be measured at, the highest first."""
     begun_ns: int = 0
@@ -103,14 +109,14 @@ class House:
 
     @property
     def lane(self) -> Lane:
-        """Of the one carrier."""
-        (lane,) = self.dispatcher.pipeline.lanes.values()
-        return lane
+        """Of the first carrier, in most flows the only one."""
+        return next(iter(self.dispatcher.pipeline.lanes.values()))
 
     @property
     def waiting(self) -> int:
         """Messages, in memory and in the journal."""
-        return self.lane.queues[self.traffic_class].messages
+        lanes = self.dispatcher.pipeline.lanes.values()
+        return sum([lane.queues[self.traffic_class].messages for lane in lanes])
 
     @property
     def finished(self) -> int:
@@ -133,12 +139,17 @@ class House:
     async def bound(self) -> None:
         """Wait until every bind is there and takes its whole window: a bind starts slowly."""
         job = self._job
-        while len([each for each in self.lane.pool.snapshot().binds if each.stage == "bound"]) < job.binds:
-            await asyncio.sleep(0.01)
+        lanes = list(self.dispatcher.pipeline.lanes.values())[: job.carriers]
+        for lane in lanes:
+            while len([each for each in lane.pool.snapshot().binds if each.stage == "bound"]) < job.binds:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(1.1)  # nothing goes in the first second of a bind
-        while self.lane.pool.room + self.lane.unsettled < job.binds * job.window:
-            await self.send(self.one)
-            await asyncio.sleep(0.05)
+        places = count()
+        for lane in lanes:
+            while lane.pool.room + lane.unsettled < job.binds * job.window:
+                some = self.batch(next(places))  # all digits, so that each route gets some
+                await self.send(some if len(lanes) > 1 else some[:1])
+                await asyncio.sleep(0.05)
 
     @property
     def one(self) -> list[SendRequest]:
@@ -186,6 +197,10 @@ class House:
         if not level:
             await self.dispatcher.committed()
 
+    async def nap(self) -> None:
+        """Let the dispatcher work for a moment."""
+        await asyncio.sleep(0.002)
+
     async def slices(self, span_s: float, slice_s: float) -> list[Reading]:
         """Return what happened in each slice of a span."""
         readings = [self.read()]
@@ -206,7 +221,7 @@ class House:
 
 
 def config_of(job: Job) -> Config:
-    """Return the smallest configuration: one carrier, one route."""
+    """Return the smallest configuration: carriers that are alike, all of them in one route or several."""
     carrier = {
         "host": "127.0.0.1",
         "port": job.port,
@@ -215,7 +230,26 @@ def config_of(job: Job) -> Config:
         "window": job.window,
         "tps": job.tps,
     }
-    return from_dict({"store": job.store, "carriers": {"c": carrier}, "routes": [{"carriers": ["c"]}]})
+    names = [f"c{at}" for at in range(job.carriers)]
+    return from_dict(
+        {
+            "store": job.store,
+            "carriers": dict.fromkeys(names, carrier),
+            "routes": _routes(names),
+            "limits": {"outstanding_max": OUTSTANDING_MAX},
+        }
+    )
+
+
+def _routes(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Carriers share alike; more than a route may have are in routes by the digit behind 79."""
+    groups = [names[at : at + ROUTE_MAX] for at in range(0, len(names), ROUTE_MAX)]
+    last = {"carriers": groups[-1], "weights": [1] * len(groups[-1])}
+    digits = [[digit for digit in range(10) if digit % len(groups) == at] for at in range(len(groups))]
+    return [
+        {"carriers": group, "weights": [1] * len(group), "prefixes": [f"79{digit}" for digit in some]}
+        for group, some in zip(groups[:-1], digits, strict=False)
+    ] + [last]
 
 
 @contextmanager

@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("repair", "make a new journal of what is whole in a damaged one"),
     ),
     "Try it out": (
+        Command("bench", "measure the dispatcher on this machine"),
         Command("simulate", "run an SMSC on this machine, well or badly behaved"),
         Command("completions", "print what makes a shell complete these commands"),
     ),

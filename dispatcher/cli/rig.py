@@ -166,3 +166,6 @@ def kill_all(processes: Sequence["subprocess.Popen[Any]"]) -> None:
     for process in processes:
         process.kill()
         process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
