@@ -65,7 +65,7 @@ TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spe
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes", "cli"),
-    "aiokafka": ("ingest.kafka", "outcomes.kafka"),
+    "aiokafka": ("kafka", "cli"),
     "apsw": ("store",),
     "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed",
                 "daemon", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
