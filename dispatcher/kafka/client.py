@@ -24,6 +24,9 @@ FETCH_WAIT_MS: Final = 100
 """That a broker may wait for a record before it answers with none: a fetch is there again at once."""
 BATCH_OCTETS: Final = 512 << 10
 """Of one batch that is produced; brokers take 1 MiB unless told otherwise."""
+POLL_MAX_MS: Final = 86_400_000
+"""That a consumer may go without a poll: back-pressure lasts for hours, and is no reason to leave a group. A
+loop that hangs is the watchdog's business, and the session's."""
 HEARTBEATS: Final = 4
 """In one session: three may be lost."""
 
@@ -89,6 +92,7 @@ class Access(Struct, frozen=True):
             isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_OCTETS,
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_poll_interval_ms=POLL_MAX_MS,
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // HEARTBEATS,
             partition_assignment_strategy=assignors,
