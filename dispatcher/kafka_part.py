@@ -18,6 +18,7 @@ from dispatcher.ingest.kafka import Reader
 from dispatcher.ingest.kafka_records import Reading
 from dispatcher.kafka.client import Access, access_of
 from dispatcher.kafka.outbox import Outbox, said
+from dispatcher.kafka.tasks import begin
 from dispatcher.kafka.topics import look, missing, odd, unsafe, wanted
 from dispatcher.model import TrafficClass
 from dispatcher.outcomes.kafka import OutcomeTopic
@@ -72,7 +73,7 @@ class KafkaPart:
         except NOT_THERE as error:
             self._why = f"no broker is reached: {said(error)}"
             log.error("%s; looking again", self._why, extra={"event": "kafka_not_reached"})
-            self._waiting = asyncio.get_running_loop().create_task(self._wait(access), name="kafka")
+            self._waiting = begin(self._wait(access), "kafka")
         except KafkaError as error:
             raise ConfigError(f"kafka: {said(error)}") from None
 

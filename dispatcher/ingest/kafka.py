@@ -29,6 +29,7 @@ from dispatcher.errors import OverloadedError
 from dispatcher.ingest.kafka_records import Fetched, Reading, dead_letter, is_late, read
 from dispatcher.kafka.client import Access
 from dispatcher.kafka.outbox import AGAIN_S, STOP_S, Outbox, said
+from dispatcher.kafka.tasks import begin
 from dispatcher.model import Accepted, Refused, SendRequest, TrafficClass
 
 log = logging.getLogger("dispatcher.kafka")
@@ -123,7 +124,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
 
     def start(self) -> None:
         """Begin to read; brokers that are away are waited for."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"reader of {self.topic}")
+        self._task = begin(self._run(), f"reader of {self.topic}")
 
     async def stop(self, limit_ms: int) -> None:
         """Finish what is under way within the limit, commit, and leave the group."""

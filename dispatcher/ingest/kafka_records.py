@@ -21,11 +21,10 @@ from msgspec import Struct
 from dispatcher.ingest.bodies import CLASSES, NO_DEFAULTS, Defaults, read_message
 from dispatcher.ingest.problems import problem
 from dispatcher.kafka.outbox import Record
+from dispatcher.kafka.schema import VERSION
 from dispatcher.model import Refused, SendRequest, TrafficClass
 
-SCHEMA: Final = b"1"
-"""Of records in and out. It changes when a reader of the old one would misunderstand the new one."""
-SCHEMA_HEADER: Final = "schema"
+_SCHEMA: Final = VERSION.encode()
 TYPES: Final = {b"application/json": "json", b"application/msgpack": "msgpack"}
 VALUE_MAX: Final = 256 << 10
 """Octets of a record: as of a line over HTTP, a text of 10,000 characters, escaped, and what goes with it."""
@@ -86,8 +85,8 @@ def read(record: Fetched, reading: Reading) -> Asked:
     value, kind, key, source = record.value, reading.format, None, f"kafka:{reading.topic}"
     if record.headers:
         headers: Mapping[str, bytes] = dict(record.headers)
-        if headers.get(SCHEMA_HEADER, SCHEMA) != SCHEMA:
-            return Refused("schema_unknown", "this version of the dispatcher knows schema 1")
+        if headers.get("schema", _SCHEMA) != _SCHEMA:
+            return Refused("schema_unknown", "this version of the dispatcher knows schema " + VERSION)
         if (type_ := headers.get("content-type")) is not None:
             kind = TYPES.get(type_.partition(b";")[0].strip().lower(), "")
         if (given := headers.get("idempotency-key")) is not None:

@@ -4,13 +4,14 @@ No transactions: an SMS cannot be taken back with one. What is produced is ackno
 in step; what is read of others' transactions is what they committed.
 """
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.abc import AbstractPartitionAssignor
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from msgspec import Struct
 
@@ -104,6 +105,7 @@ def access_of(kafka: Kafka, folder: Path) -> Access:
 
     Reads files: not for the loop.
     """
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # its debug logs show texts and numbers (law 11)
     context = None if kafka.tls is None else _context(kafka.tls, folder)
     return Access(kafka, context, None if kafka.sasl is None else _password(kafka.sasl, folder))
 

@@ -24,7 +24,8 @@ AGAIN_S: Final = 1.0
 STOP_S: Final = 2.0
 """For the good-bye of a client; what is not acknowledged by then is told again after the next start."""
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]
+"""A list: aiokafka takes nothing else."""
 
 
 class Record(NamedTuple):

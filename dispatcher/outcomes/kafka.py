@@ -22,6 +22,8 @@ from dispatcher.delivery import Changes, Place, Progress
 from dispatcher.errors import StoreError
 from dispatcher.faces_kafka import Kafka
 from dispatcher.kafka.outbox import Outbox, Record
+from dispatcher.kafka.schema import VERSION
+from dispatcher.kafka.tasks import begin
 from dispatcher.model import EventKind
 from dispatcher.outcomes.event_file import Keeper, Source
 
@@ -55,7 +57,7 @@ class OutcomeTopic:
         self._kinds = tuple(EventKind[each.upper()] for each in kafka.events)
         self._by_client_ref = kafka.key == "client_ref"
         self._encode = _ENCODERS[kafka.format]
-        self._headers = (("schema", b"1"), ("content-type", CONTENT_TYPES[kafka.format]))
+        self._headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
         self._source = source
         self._keeper = keeper
         self._pending: list[EventOut] = []
@@ -86,9 +88,8 @@ class OutcomeTopic:
 
     def start(self) -> None:
         """Begin to tell; brokers that are away are waited for."""
-        loop = asyncio.get_running_loop()
         names = {"reading": self._reading, "writing": self._writing, "saving": self._saving}
-        self._tasks = [loop.create_task(work(), name=f"{NAME} {name}") for name, work in names.items()]
+        self._tasks = [begin(work(), f"{NAME} {name}") for name, work in names.items()]
 
     async def stop(self, limit_ms: int) -> None:
         """Write what was read within the limit, and note how far; the rest is told after the next start."""
