@@ -110,21 +110,36 @@ class Outbox:
         """Write records, however long it takes; of a trouble that lasts, the first and the last is told."""
         while True:
             try:
-                await self.put(topic, records)
+                await self._put_or_tell(topic, records)
             except KafkaError as error:
                 self.failed += 1
-                if not self.is_failing:
-                    log.error(
-                        "cannot write to %s: %s; it is tried again", topic, said(error),
-                        extra={"event": "kafka_write_failed", "topic": topic},
-                    )  # fmt: skip
-                self.is_failing = True
+                self._fails(topic, said(error))
                 await asyncio.sleep(AGAIN_S)
             else:
                 if self.is_failing:
                     log.warning("can write to %s again", topic, extra={"event": "kafka_write_works"})
                 self.is_failing = False
                 return
+
+    async def _put_or_tell(self, topic: str, records: Sequence[Record]) -> None:
+        """Put; a producer that numbers its batches tries for ever by itself, and is not interrupted."""
+        putting = asyncio.get_running_loop().create_task(self.put(topic, records))
+        try:
+            done, _ = await asyncio.wait([putting], timeout=self._access.kafka.request_timeout_ms / 1000)
+            if not done:
+                self._fails(topic, "no answer yet")
+            await putting
+        except asyncio.CancelledError:
+            putting.cancel()
+            raise
+
+    def _fails(self, topic: str, why: str) -> None:
+        if not self.is_failing:
+            log.error(
+                "cannot write to %s: %s; it is tried again", topic, why,
+                extra={"event": "kafka_write_failed", "topic": topic},
+            )  # fmt: skip
+        self.is_failing = True
 
 
 async def _stopped(producer: AIOKafkaProducer) -> None:

@@ -1,7 +1,7 @@
 """A daemon with Kafka: topics of a test's own, records in, records out."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,27 @@ async def produce(
 
 async def records_of(address: str, topic: str, count: int, limit_s: float = 30.0) -> list[Any]:
     """Return all records of a topic, as soon as there are so many."""
+    return await _read(address, topic, lambda found: len(found) >= count, limit_s)
+
+
+async def outcomes_of(address: str, topic: str, count: int, limit_s: float = 30.0) -> list[dict[str, Any]]:
+    """Return what was told of ends, as soon as so many different messages have ended."""
+    seen: set[str] = set()
+    told: list[dict[str, Any]] = []
+
+    def is_enough(found: list[Any]) -> bool:
+        new = [msgspec.json.decode(record.value) for record in found[len(told) :]]
+        told.extend(new)
+        seen.update(each["message_id"] for each in new)
+        return len(seen) >= count
+
+    await _read(address, topic, is_enough, limit_s)
+    return told
+
+
+async def _read(
+    address: str, topic: str, is_enough: Callable[[list[Any]], bool], limit_s: float
+) -> list[Any]:
     found: list[Any] = []
     consumer = AIOKafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", group_id=None)
     await consumer.start()
@@ -95,27 +116,16 @@ async def records_of(address: str, topic: str, count: int, limit_s: float = 30.0
         cluster = await consumer._client.fetch_all_metadata()
         consumer.assign([TopicPartition(topic, each) for each in cluster.partitions_for_topic(topic)])
         end_s = asyncio.get_running_loop().time() + limit_s
-        while len(found) < count:
-            assert asyncio.get_running_loop().time() < end_s, f"{len(found)} of {count} in {topic}"
+        while not is_enough(found):
+            assert asyncio.get_running_loop().time() < end_s, f"only {len(found)} records in {topic}"
             for records in (await consumer.getmany(timeout_ms=100)).values():
                 found += records
         for records in (await consumer.getmany(timeout_ms=200)).values():  # more than were waited for
             found += records
+        is_enough(found)
     finally:
         await consumer.stop()
     return found
-
-
-async def outcomes_of(address: str, topic: str, count: int, limit_s: float = 30.0) -> list[dict[str, Any]]:
-    """Return what was told of ends, as soon as so many different messages have ended."""
-    found: list[dict[str, Any]] = []
-    wanted_n = count
-    while True:
-        records = await records_of(address, topic, wanted_n, limit_s)
-        found = [msgspec.json.decode(record.value) for record in records]
-        if len({each["message_id"] for each in found}) >= count:
-            return found
-        wanted_n = len(found) + 1
 
 
 def headers_of(record: Any) -> dict[str, str]:
