@@ -1,7 +1,9 @@
-"""Brokers for the tests of Kafka: `tansu` for crashes of clients, `noida` for restarts, `bootstrap` for both.
+"""Brokers for the tests of Kafka: `bootstrap` is each in turn, `crashable` one that survives killed clients;
+`tansu` and `noida` are a test's own, to be stopped.
 
-With KAFKA_BOOTSTRAP=host:9092, `bootstrap` is that cluster, and tests that stop or need one certain broker
-are skipped. Topics have names of their own (`topics.name`), so that one broker serves a whole run.
+With KAFKA_BOOTSTRAP=host:9092, `bootstrap` and `crashable` are that cluster, and tests that stop or need one
+certain broker are skipped. Names of topics begin with a word of the test's own (`fresh`), so that one broker
+serves a whole run.
 """
 
 import os
@@ -42,6 +44,15 @@ def bootstrap(request: pytest.FixtureRequest) -> str:
     if BOOTSTRAP:
         return BOOTSTRAP
     broker: Broker = request.getfixturevalue(f"{request.param}_session")
+    return broker.address
+
+
+@pytest.fixture
+def crashable(request: pytest.FixtureRequest) -> str:
+    """Return the address of Tansu, which expires members that were killed; or that of the cluster."""
+    if BOOTSTRAP:
+        return BOOTSTRAP
+    broker: Broker = request.getfixturevalue("tansu_session")
     return broker.address
 
 

@@ -28,10 +28,10 @@ def ended_once(told: list[dict[str, Any]], expected: set[str]) -> None:
     assert set(finished.values()) == {1}
 
 
-def test_f96_the_daemon_is_killed_in_the_middle(tansu: Broker, fresh: str, tmp_path: Path) -> None:
+def test_f96_the_daemon_is_killed_in_the_middle(crashable: str, fresh: str, tmp_path: Path) -> None:
     """F96: kill -9 in the middle of 20,000 messages, records polled and not committed: started again it goes
     on; lost 0, doubled at most one window, one outcome each."""
-    count, address = 20_000, tansu.address
+    count, address = 20_000, crashable
 
     async def scenario() -> None:
         table = kafka_table(address, fresh)
@@ -111,10 +111,10 @@ def test_brokers_that_come_later(noida: Broker, fresh: str, tmp_path: Path) -> N
     ({"topics": {"service": "nobody.made.this"}}, "nobody.made.this is not there"),
 ])  # fmt: skip
 def test_f95_topics_that_break_the_promise_are_refused(
-    tansu_session: Broker, fresh: str, tmp_path: Path, more: dict[str, Any], why: str
+    crashable: str, fresh: str, tmp_path: Path, more: dict[str, Any], why: str
 ) -> None:
     """F95: fewer copies than asked for, or no topic: it does not start, with exit code 78, and says why."""
-    address = tansu_session.address
+    address = crashable
 
     async def scenario() -> None:
         await make_topics(kafka_table(address, fresh))

@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from dispatcher.simulator import Simulator
 from tests.integration.house import copies, run, until
 from tests.integration.serving import serving, write
-from tests.kafka.brokers import Broker
 from tests.kafka.house import (
     data_with,
     headers_of,
@@ -109,10 +108,10 @@ def test_f97_poison_among_good_ones(bootstrap: str, fresh: str, tmp_path: Path) 
     run(scenario(), 90)
 
 
-def test_a_reader_waits_where_too_much_waits(tansu_session: Broker, fresh: str, tmp_path: Path) -> None:
+def test_a_reader_waits_where_too_much_waits(crashable: str, fresh: str, tmp_path: Path) -> None:
     """Back-pressure: where marketing's queue is full its topic waits, unread and uncommitted, while codes go
     through; once there is room, all of it comes, in order and once."""
-    address = tansu_session.address
+    address = crashable
 
     async def scenario() -> None:
         table = kafka_table(address, fresh, partitions=1, poll_max=50)
