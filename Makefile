@@ -23,8 +23,8 @@ help:  ## this list
 
 build: $(BUILT)  ## set up .venv and compile ext/ (implied by all that follow)
 
-test: $(BUILT)  ## run the tests (ARGS='tests/unit -k name')
-	@$(PY) -m pytest $(ARGS)
+test: $(BUILT)  ## run the tests, four files at a time (ARGS='tests/unit -k name': these, one by one)
+	@$(PY) -m pytest $(or $(ARGS),--numprocesses 4 --dist loadfile)
 
 test-kafka: $(BUILT)  ## run tests/kafka against Apache Kafka itself, fetched through Maven (Java 17)
 	@$(PY) -m tests.kafka.apache $(ARGS)
