@@ -14,6 +14,7 @@ from dispatcher.kafka.client import access_of
 from dispatcher.kafka.topics import create, wanted
 from dispatcher.simulator import Simulator
 from tests.integration.serving import data_for
+from tests.kafka.brokers import BOOTSTRAP
 
 CLASSES = ("authorization", "transactional", "service", "marketing")
 Headers = Sequence[tuple[str, bytes]]
@@ -26,7 +27,7 @@ def kafka_table(address: str, fresh: str, **more: Any) -> dict[str, Any]:
         "brokers": [address],
         "group": fresh,
         "topics": topics | more.pop("topics", {}),
-        "idempotent": False,
+        "idempotent": bool(BOOTSTRAP),  # Tansu cannot
         "allow_unsafe": True,
         "replication": 1,
         "min_replication": 1,
@@ -131,3 +132,14 @@ async def _read(
 def headers_of(record: Any) -> dict[str, str]:
     """Return the headers of a record as texts."""
     return {name: value.decode() for name, value in record.headers}
+
+
+async def committed(address: str, group: str, topic: str) -> int:
+    """Return the sum of what a group has committed of a topic."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=address, group_id=group, enable_auto_commit=False
+    ) as consumer:
+        cluster = await consumer._client.fetch_all_metadata()
+        partitions = cluster.partitions_for_topic(topic)
+        offsets = [await consumer.committed(TopicPartition(topic, each)) for each in partitions]
+    return sum(each or 0 for each in offsets)

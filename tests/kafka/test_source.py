@@ -4,12 +4,12 @@ import signal
 from pathlib import Path
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from dispatcher.simulator import Simulator
 from tests.integration.house import copies, run, until
 from tests.integration.serving import serving, write
 from tests.kafka.house import (
+    committed,
     data_with,
     headers_of,
     kafka_table,
@@ -19,17 +19,6 @@ from tests.kafka.house import (
     produce,
     records_of,
 )
-
-
-async def committed(address: str, group: str, topic: str) -> int:
-    """Return the sum of what a group has committed of a topic."""
-    async with AIOKafkaConsumer(
-        bootstrap_servers=address, group_id=group, enable_auto_commit=False
-    ) as consumer:
-        cluster = await consumer._client.fetch_all_metadata()
-        partitions = cluster.partitions_for_topic(topic)
-        offsets = [await consumer.committed(TopicPartition(topic, each)) for each in partitions]
-    return sum(each or 0 for each in offsets)
 
 
 def test_from_a_topic_to_the_topic_of_outcomes(bootstrap: str, fresh: str, tmp_path: Path) -> None:
