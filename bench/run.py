@@ -16,7 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import daemon, daemon_tables, encoding, engine, engine_tables, pipeline, pipeline_tables, tables
+from bench import (
+    daemon,
+    daemon_tables,
+    encoding,
+    engine,
+    engine_tables,
+    kafka,
+    pipeline,
+    pipeline_tables,
+    tables,
+)
 from bench.results import RESULTS, Result, read, save
 
 
@@ -33,6 +43,7 @@ TIERS: Final[dict[str, Tier]] = {
     "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme),
     "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme),
     "daemon": Tier(daemon.measure, daemon_tables.terminal, daemon_tables.readme),
+    "kafka": Tier(kafka.measure, kafka.tables, kafka.tables),
 }
 
 

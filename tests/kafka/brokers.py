@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from dispatcher.cli.rig import pinned
+
 BOOTSTRAP: Final = os.environ.get("KAFKA_BOOTSTRAP", "")
 START_S: Final = 20.0
 """Both open their port within 0.2 s; a busy machine takes longer."""
@@ -82,8 +84,8 @@ class Broker:
         """What it said."""
         return (self._folder / f"{self.kind}.log").read_text(errors="replace")
 
-    def start(self) -> None:
-        """Start it and wait until its port is open."""
+    def start(self, core: int | None = None) -> None:
+        """Start it, on one of the cores that we may use if so asked, and wait until its port is open."""
         command = COMMANDS[self.kind](self.port, self._folder)
         binary = self._folder / Path(command[0]).name
         if not binary.exists():  # of our own: a package that is installed anew must not pull it away
@@ -91,7 +93,7 @@ class Broker:
             binary.chmod(0o755)
         with (self._folder / f"{self.kind}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(binary), *command[1:]], cwd=self._folder, stdout=log, stderr=log,
+                pinned([str(binary), *command[1:]], core), cwd=self._folder, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, env={**os.environ, "HOME": str(self._folder)},
             )  # fmt: skip
         end_s = time.monotonic() + START_S
