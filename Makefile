@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help build test test-kafka check demo crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
+.PHONY: help build test test-kafka check demo demo-kafka crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
 
 PY := .venv/bin/python
 HERE_PY := $(CURDIR)/$(PY)
@@ -40,6 +40,9 @@ check: $(BUILT)  ## lint, format, types, stubs, architecture
 
 demo: $(BUILT)  ## see it work: 400,000 segments over HTTP, kill -9 in the middle, and the proof, in about a minute
 	@$(PY) -m dispatcher.cli.demo
+
+demo-kafka: $(BUILT)  ## the same proof with Kafka at both ends, on a broker from PyPI
+	@$(PY) -m tests.kafka.demo
 
 crash: $(BUILT)  ## kill -9 at fail-points chosen by a seed, and reconcile the ledgers (KILLS=200 ARGS='--seed 7')
 	@$(PY) -m tests.crash --kills $(KILLS) $(ARGS)
