@@ -255,6 +255,13 @@ class Aftermath:
             self._pipeline.spawn(self._take_up(self.schedule.pop(now_ms, DUE_MOST)))
         self._pipeline.flush_soon()
 
+    def put_back(self, step_ms: int) -> None:
+        """The clock was put back by so much: pauses and retries are intervals, and end no later (F12)."""
+        self.schedule.put_back(step_ms)
+        self.health.put_back(step_ms)
+        for group in self._groups.values():
+            group.since_ms -= step_ms
+
     def resume(self, due: Due, carrier: int, due_ms: int) -> None:
         """After a restart: go on with what was refused, unsent or waiting."""
         self._troubles[due.n, due.segment] = Trouble(carrier)
@@ -291,9 +298,9 @@ class Aftermath:
         lane.probes = PROBES if health.broken else 0
         if not fit:
             lane.give_back()
-            evacuate(self._pipeline, lane, lane.queues, now_ms)
+            evacuate(self._pipeline, lane, lane.queues)
         elif health.slow:
-            evacuate(self._pipeline, lane, lane.queues[: TrafficClass.TRANSACTIONAL + 1], now_ms)
+            evacuate(self._pipeline, lane, lane.queues[: TrafficClass.TRANSACTIONAL + 1])
         if lane.switch is Switch.DRAINING:
             if lane.pool.stage == "open" and not lane.unsettled:
                 self._pipeline.spawn(lane.pool.close(UNBIND_MS))

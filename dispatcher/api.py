@@ -79,6 +79,8 @@ class Checked(Struct, frozen=True, kw_only=True, gc=False):
     """Septets of GSM-7, octets of others."""
     forced_by: tuple[tuple[str, int], ...] = ()
     """Characters that force the alphabet, each with its position in the text, from 0."""
+    warnings: tuple[str, ...] = ()
+    """What can be sent and may surprise who reads it."""
     cheaper: str | None = None
     """What would cost less; None: nothing would."""
     carriers: tuple[str, ...]

@@ -243,10 +243,11 @@ class Dispatcher:
     async def _recall(self, key_hashes: list[int], up_to_n: int) -> dict[int, tuple[int, int]]:
         """Return what the store knows of keys; those of later messages than that are known already."""
         find, loop = self._known.find, asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._recaller, find, key_hashes, up_to_n)
+        from_n = self.pipeline.admission.oldest_key_n
+        found = await loop.run_in_executor(self._recaller, find, key_hashes, up_to_n, from_n)
         if found is None:  # just after a start, say; a number that was given and not written never comes
             await self._ask(self.projection.refresh)
-            found = await loop.run_in_executor(self._recaller, find, key_hashes, 0)
+            found = await loop.run_in_executor(self._recaller, find, key_hashes, 0, from_n)
         return found or {}
 
     async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
@@ -272,6 +273,7 @@ class Dispatcher:
         if self._is_open:
             raise RuntimeError("the dispatcher is open already")
         loop, folder = asyncio.get_running_loop(), Path(self.config.store)
+        began_s = time.monotonic()
         self.journal = await loop.run_in_executor(
             None, partial(Journal.open, folder, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
         )
@@ -283,7 +285,7 @@ class Dispatcher:
             self.projection = await self._ask(Projection, folder, self._on_corrupt)
             self._known = await loop.run_in_executor(self._recaller, KnownKeys, folder)
             self.journal.start(loop, on_failure=self._on_failure)
-            await recovery.take_up(self.pipeline)
+            await recovery.recover(self.pipeline, began_s)
             for lane in self.pipeline.lanes.values():
                 if lane.switch is not Switch.DRAINING:
                     lane.pool.begin()

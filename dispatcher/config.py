@@ -42,6 +42,8 @@ WEIGHTS_MAX: Final = 1000
 """Sum of a route's weights, after what divides them all is taken out: shares to a tenth of a percent."""
 CARRIERS_MAX: Final = 1000
 """Far more accounts than any bank has; a number of a carrier has two octets in the journal."""
+RESERVED_MOST: Final = 0.9
+"""Of a window or a TPS, by all classes together: who has no reserve must come through as well."""
 CARRIERS_OF_A_ROUTE_MAX: Final = 8
 """A message carries its route along; nobody fails over eight times within a deadline."""
 
@@ -107,6 +109,12 @@ class Classes(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     transactional: ClassPolicy = TRANSACTIONAL
     service: ClassPolicy = SERVICE
     marketing: ClassPolicy = MARKETING
+
+    def __post_init__(self) -> None:
+        for key in ("reserved_window", "reserved_tps"):
+            total = sum(getattr(self[traffic_class], key) for traffic_class in TrafficClass)
+            if total > RESERVED_MOST:
+                raise ConfigError(f"{key}: the classes together reserve {total:g}; {RESERVED_MOST:g} at most")
 
     def __getitem__(self, traffic_class: int) -> ClassPolicy:
         """Return the policy of a TrafficClass."""

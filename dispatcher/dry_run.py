@@ -4,7 +4,8 @@ The order of carriers is that of the rules: which of them is fit just now is no 
 """
 
 import asyncio
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dispatcher.api import Checked
@@ -13,6 +14,8 @@ from dispatcher.encoding.explain import explain_by
 from dispatcher.model import Message, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 
+TURNING: Final = frozenset("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
+"""Embeddings, overrides and isolates; the marks of right-to-left scripts beside them turn nothing."""
 SLICE: Final = 10
 """Requests in one turn of the loop: explaining a long text takes a tenth of a millisecond, or several."""
 
@@ -43,8 +46,17 @@ def _checked(pipeline: Pipeline, config: Config, message: Message) -> Checked:
         segments=message.segments,
         units=why.units,
         forced_by=tuple((cost.character, cost.position) for cost in why.forced),
+        warnings=tuple(_warnings(message.text)),
         cheaper=cheaper,
         carriers=names,
         price=None if price is None else price * message.segments,
         currency=config.currency,
     )
+
+
+def _warnings(text: str) -> Iterator[str]:
+    """Yield what a text has that turns the order in which it is read: legal, and a trick of impostors."""
+    for position, character in enumerate(text):
+        if character in TURNING:
+            name = unicodedata.name(character)
+            yield f"position {position}: U+{ord(character):04X} {name} turns the order of what follows it"

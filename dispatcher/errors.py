@@ -63,6 +63,11 @@ class UnencodableError(EncodingError):
                 f"position {self.position}: U+{code:04X} is half of a surrogate pair, not a character; "
                 "the text was cut or decoded wrongly before it came here"
             )
+        if code < 0x20:
+            return (
+                f"position {self.position}: U+{code:04X} is a control code, which phones do not show; a NUL "
+                "may end the text there: take it out"
+            )
         hint = "" if "ucs2" in self.alphabets else "; allow 'ucs2', or replace the character"
         return (
             f"position {self.position}: {self.character!r} (U+{code:04X} {name}) is not in "

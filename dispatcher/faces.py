@@ -4,7 +4,7 @@ Sections of `config.Config`; every default says why. Nothing is read here: no fi
 is never a value of the configuration but the name of a file or of an environment variable that holds it.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,8 @@ Milliseconds: TypeAlias = Annotated[int, Meta(ge=1, le=86_400_000)]
 ClassName: TypeAlias = Literal["authorization", "transactional", "service", "marketing"]
 Label: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z")]
 """A name that becomes a label of metrics, and part of file names."""
+LABEL_WORDS: Final = "expected 1 to 32 letters (A-Z), digits, _ . or -, a letter or digit first"
+"""The same for people."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -1,23 +1,22 @@
 """What runs beside the dispatcher in a daemon: the protocol of a part, and the list of parts in their order.
 
-To add one: give it `start`, `stop` and `reload`, or wrap it into `Fixed` where nothing of it can change while
-it runs, and name it in `parts_of`. Imports stand at the top: aiohttp takes 120 ms, which on the loop would be
-a stall; who imports this file means to serve.
+To add one: give it `start`, `stop` and `reload`, and name it in `parts_of`. Imports stand at the top: aiohttp
+takes 120 ms, which on the loop would be a stall; who imports this file means to serve.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from dispatcher import __version__
 from dispatcher.app import Dispatcher, wall_ms
 from dispatcher.config import Config
 from dispatcher.credentials import secret_of_env, secret_of_file
-from dispatcher.errors import ConfigError
 from dispatcher.faces import KannelUser
 from dispatcher.ingest.admin import AdminServer
 from dispatcher.ingest.kannel import Kannel
-from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.keys import KeyRing, keys_path
 from dispatcher.ingest.more import documentation, sendsms
 from dispatcher.ingest.server import HttpServer
 from dispatcher.ingest.service import Route
@@ -75,7 +74,7 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     telling = Telling(owner)
     survey.more.append(lambda: receivers(telling.counters()))
     admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, folder=owner.folder)
-    keys = KeyRing(owner.folder / config.http.keys_file if config.http.keys_file else default_keys(config))
+    keys = KeyRing(keys_path(config.http, config.store, owner.folder))
     http = HttpServer(
         owner.dispatcher,
         config.http,
@@ -84,7 +83,7 @@ def parts_of(owner: Owner) -> Sequence[Part]:
         more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
     )
     survey.more.append(http.samples)
-    parts: list[Part] = [telling, Fixed(admin, config, "admin"), http]
+    parts: list[Part] = [telling, admin, Front(owner, http)]
     if config.kafka is not None:
         from dispatcher.kafka_part import KafkaPart  # aiokafka takes a tenth of a second and 20 MB
 
@@ -116,11 +115,6 @@ def _password(at: str, user: KannelUser, folder: Path) -> str:
     if user.password_env is not None:
         return secret_of_env(f"{at}.password_env", user.password_env)
     return secret_of_file(f"{at}.password_file", user.password_file or "", folder)
-
-
-def default_keys(config: Config) -> Path:
-    """Return the file of API keys of a configuration that names none."""
-    return Path(config.store) / "keys.json"
 
 
 class Telling:
@@ -165,36 +159,26 @@ class Telling:
         return self._outcomes.counters() if self._outcomes is not None else ()
 
 
-class Server(Protocol):
-    """A part whose settings are given once."""
+class Front:
+    """The HTTP door, with the pages beside it."""
 
-    async def start(self) -> object:
-        """See Part."""
-
-    async def stop(self, limit_ms: int) -> None:
-        """See Part."""
-
-
-class Fixed:
-    """A server whose sections of the configuration cannot change while it runs: a reload says so."""
-
-    def __init__(self, server: Server, config: Config, *sections: str) -> None:
+    def __init__(self, owner: Owner, server: HttpServer) -> None:
         self.server = server
-        self._sections: dict[str, Any] = {name: getattr(config, name) for name in sections}
+        self._owner = owner
 
     def __repr__(self) -> str:
         return repr(self.server)
 
     async def start(self) -> None:
-        """Start it."""
+        """Listen. ConfigError, OSError: see HttpServer."""
         await self.server.start()
 
     async def stop(self, limit_ms: int) -> None:
-        """Stop it."""
+        """Listen no more."""
         await self.server.stop(limit_ms)
 
     async def reload(self, config: Config) -> None:
-        """ConfigError: one of its sections has changed."""
-        for name, value in self._sections.items():
-            if getattr(config, name) != value:
-                raise ConfigError(f"{name}: it cannot change while the process runs; restart for that")
+        """Take up what can change while it listens. ConfigError: all stays."""
+        owner = self._owner
+        more = await asyncio.to_thread(more_routes, owner.dispatcher, config.http.kannel, owner.folder)
+        await self.server.reload(config, more)

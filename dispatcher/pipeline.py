@@ -10,8 +10,9 @@
     incoming           book: RECEIPTED, FINISHED                      -> deliver_sm_resp after the commit
 
 Everything moves in batches: a call, a read, a commit. What happens is written as events into one buffer; the
-buffer goes to the journal once a turn of the loop, and whoever waits for durability (`after_commit`) hears of
-it when the commit that holds its events has returned. What waits for time is the business of aftermath.py.
+buffer goes to the journal at the end of a turn of the loop, or some milliseconds later, and whoever waits for
+durability hears of it when the commit that holds its events has returned: see commits.py. What waits for time
+is the business of aftermath.py.
 """
 
 import asyncio
@@ -20,15 +21,17 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from dispatcher._ext.admit import Batch, Group
 from dispatcher._ext.book import Book, Submission, submissions
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.session import Incoming
-from dispatcher.admission import Admission, Batch, Recall
+from dispatcher.admission import Admission, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
+from dispatcher.commits import Commits
 from dispatcher.config import Config
 from dispatcher.counters import Counters
 from dispatcher.errors import OverloadedError, StoreError
@@ -38,7 +41,7 @@ from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
 from dispatcher.smpp.status import Disposition
 from dispatcher.store.journal import Journal, Row
-from dispatcher.store.records import EVENTS_STREAM, pack_messages
+from dispatcher.store.records import EVENTS_STREAM
 
 log = logging.getLogger("dispatcher.pipeline")
 
@@ -52,14 +55,6 @@ CLOSING_RETRY_MS: Final = 10_000
 """What those are told who come while we stop: a restart takes a few seconds."""
 OVERLOADED_RETRY_MS: Final = 1_000
 """What those are told who come while too much waits: lanes empty by the second."""
-
-
-Waiter = tuple[Callable[[], object], Callable[[], object]]
-"""What is called when something is durable, and what if it never will be."""
-
-
-def _nothing() -> None:
-    """Who waited for durability is not concerned when it never comes."""
 
 
 class Arrival(NamedTuple):
@@ -104,12 +99,11 @@ class Pipeline:
         """Frames that are older were made by other profiles."""
         self.counters = Counters()
         self.later_stream = later_stream
+        self.commits = Commits(journal, events)
         self.backlog = Backlog(self)
         self._loop = asyncio.get_running_loop()
         self._received_stream = received_stream
         self.configure(config)
-        self._waiters: list[Waiter] = []
-        self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def configure(self, config: Config) -> None:
@@ -168,21 +162,20 @@ class Pipeline:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
         arrivals: list[Arrival] = []
-        later = [message for message in batch.messages if message.send_after_ms]
-        groups = batch.by_queue()
-        rows = [_row(self.lanes[at].queues[its].stream, group[0]) for (at, its), group in groups.items()]
+        groups, later = batch.groups, batch.later
+        rows = [_row(self.lanes[at].queues[its].stream, group) for (at, its), group in groups.items()]
         rows += [_row(self.later_stream, later)] if later else []
-        for (carrier, traffic_class), (messages, frames) in groups.items():
+        for (carrier, traffic_class), group in groups.items():
             lane = self.lanes[carrier]
             queue = lane.queues[traffic_class]
-            if queue.expect(messages, sum(map(len, frames))):
-                segments = submissions(messages, frames, carrier, 0, now_ms)
+            if queue.expect(group.messages, group.segments):
+                segments = submissions(group.messages, group.frames, carrier, 0, now_ms)
                 arrivals.append(self._arrive(lane, queue, segments, now_ms))
         count, body = self.events.take()
         if count:
             rows.append(Row(EVENTS_STREAM, 0, 0, count, body))
         done: asyncio.Future[None] = self._loop.create_future()
-        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later, done))
+        self.journal.append(rows, partial(self._written, batch.messages, arrivals, later.messages, done))
         return done
 
     def _arrive(self, lane: Lane, queue: ClassQueue, batch: list[Submission], now_ms: int) -> Arrival:
@@ -234,17 +227,9 @@ class Pipeline:
 
     # ---- durability ----
 
-    def after_commit(self, done: Callable[[], object], lost: Callable[[], object] = _nothing) -> None:
-        """Call `done` when what was written into `events` so far is durable; `lost` if it never will be."""
-        self._waiters.append((done, lost))
-        self.flush_soon()
-
     async def committed(self) -> None:
         """Wait until all that has been written so far is durable. StoreError: the journal has failed."""
-        durable: asyncio.Future[bool] = self._loop.create_future()
-        self.after_commit(partial(_fulfil, durable, True), partial(_fulfil, durable, False))
-        if not await durable:
-            raise StoreError("the journal has failed; what is not on disk is lost")
+        await self.commits.wait()
 
     async def settle(self) -> None:
         """Wait until everything that runs beside the path has ended and all is durable."""
@@ -254,21 +239,11 @@ class Pipeline:
 
     def flush_soon(self) -> None:
         """Give the events to the journal at the end of this turn of the loop."""
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self.flush)
+        self.commits.flush_soon()
 
     def flush(self) -> None:
         """Give the events to the journal now."""
-        self._flush_due = False
-        count, body = self.events.take()
-        waiters, self._waiters = self._waiters, []
-        if count or waiters:
-            rows = [Row(EVENTS_STREAM, 0, 0, count, body)] if count else []
-            try:
-                self.journal.append(rows, partial(_tell, waiters))
-            except StoreError as error:  # the journal has told why by itself
-                _tell(waiters, error)
+        self.commits.flush()
 
     # ---- what lanes ask and tell (carrier.lane.Desk) ----
 
@@ -277,7 +252,7 @@ class Pipeline:
         now_ms = self.now_ms()
         self._renew(lane, batch, now_ms)
         allowed = self.book.claim(batch, lane.number, now_ms)
-        self.after_commit(partial(lane.claimed, queue, allowed, len(batch)))
+        self.commits.after(partial(lane.claimed, queue, allowed, len(batch)))
 
     def answered(
         self,
@@ -294,7 +269,7 @@ class Pipeline:
             self.aftermath.health[lane.number].answered(Disposition.OK, lane.latency_ms, now_ms, accepted)
         if refused:
             self.aftermath.refused(lane, refused, now_ms)
-        self.after_commit(done)
+        self.commits.after(done, can_wait=not lane.is_short)
 
     def late(self, lane: Lane, late: list[tuple[Submission, int, bytes | None]]) -> None:
         """Note the ids of what was taken for unanswered."""
@@ -321,7 +296,8 @@ class Pipeline:
             self._keep(lane, source, messages)
         if incoming:
             acknowledge = partial(lane.pool.acknowledge, source, incoming)
-            self.after_commit(acknowledge, partial(acknowledge, CommandStatus.ESME_RX_T_APPN))
+            refuse = partial(acknowledge, CommandStatus.ESME_RX_T_APPN)
+            self.commits.after(acknowledge, refuse, can_wait=True)
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
         """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""
@@ -384,15 +360,5 @@ class Pipeline:
             self.failed(error)
 
 
-def _row(stream: int, messages: list[Message]) -> Row:
-    return Row(stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
-
-
-def _fulfil(durable: asyncio.Future[bool], is_durable: bool) -> None:
-    if not durable.done():
-        durable.set_result(is_durable)
-
-
-def _tell(waiters: list[Waiter], error: Exception | None) -> None:
-    for done, lost in waiters:
-        done() if error is None else lost()
+def _row(stream: int, group: Group) -> Row:
+    return Row(stream, group.messages[0].n, group.messages[-1].n, len(group), group.body)

@@ -10,12 +10,12 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import TypeVar
 
+from dispatcher._ext.numbers import Normaliser
 from dispatcher.accounts import account_of
 from dispatcher.carrier.profile import Profile, load
 from dispatcher.config import Config
 from dispatcher.convert import join
 from dispatcher.errors import ConfigError
-from dispatcher.refusal import Refusal
 from dispatcher.routing.numbers import normaliser
 from dispatcher.routing.plan import Complaint, NumberingPlan
 from dispatcher.routing.plan import parse as plan_lines
@@ -38,7 +38,7 @@ class Prepared:
     accounts: dict[int, Account]
     contexts: dict[int, SSLContext | None]
     router: Router
-    normalise: Callable[[str], str | Refusal]
+    normalise: Normaliser
 
 
 async def prepare(config: Config, folder: Path, known: Mapping[str, int]) -> Prepared:

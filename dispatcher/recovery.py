@@ -10,6 +10,7 @@ Every accepted message is in one of these places afterwards, by what the events 
 """
 
 import logging
+import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -144,15 +145,18 @@ def unframed(chunks: Iterable[bytes]) -> Iterator[bytes]:
             del held[: 4 + length]
 
 
-async def take_up(pipeline: Pipeline) -> None:
-    """Put what was on its way where it belongs. Lanes are there and have no binds yet."""
+async def take_up(pipeline: Pipeline) -> tuple[int, int]:
+    """Put what was on its way where it belongs; return how many segments may have been written, and how many
+    are to be tried again. Lanes are there and have no binds yet."""
     now_ms = pipeline.now_ms()
     aftermath = pipeline.aftermath
     doubtful = []
+    again = 0
     for n, segment, state, attempts, due_ms, carrier, _ in pipeline.book.unsettled():
         if state in _DOUBTFUL:
             doubtful.append((n, segment, attempts, carrier, state == EventKind.UNANSWERED, due_ms or now_ms))
         else:
+            again += 1
             aftermath.resume(Due(n, segment, attempts), carrier, max(due_ms, now_ms))
     for start in range(0, len(doubtful), FIND_MOST):
         some = doubtful[start : start + FIND_MOST]
@@ -160,3 +164,21 @@ async def take_up(pipeline: Pipeline) -> None:
         for n, segment, attempts, carrier, is_noted, since_ms in some:
             aftermath.doubt(found.get(n), Due(n, segment, attempts), carrier, now_ms, is_noted, since_ms)
     pipeline.flush_soon()
+    return len(doubtful), again
+
+
+async def recover(pipeline: Pipeline, began_s: float) -> None:
+    """Take up what was on its way, and say in the log what there was and how long it took since `began_s`."""
+    queues = [queue for lane in pipeline.lanes.values() for queue in lane.queues]
+    waiting = sum(queue.messages for queue in queues) + len(pipeline.aftermath.schedule)
+    awaiting = pipeline.book.outstanding
+    unanswered, again = await take_up(pipeline)
+    took_ms = int((time.monotonic() - began_s) * 1000)
+    said = {"waiting": waiting, "unanswered": unanswered, "again": again, "awaiting_receipt": awaiting}
+    log.info(
+        "recovered in %d ms: %d messages wait, %d segments were left unanswered, %d are to be tried again, "
+        "%d await their receipts",
+        took_ms,
+        *said.values(),
+        extra={"event": "recovered", "ms": took_ms, **said},
+    )

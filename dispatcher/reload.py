@@ -17,7 +17,7 @@ from dispatcher._ext.book import Book
 from dispatcher._ext.events import EventBuffer
 from dispatcher.admission import Admission
 from dispatcher.aftermath import Aftermath
-from dispatcher.carrier.lane import Lane
+from dispatcher.carrier.lane import Lane, Reserved
 from dispatcher.carrier.queue import ClassQueue
 from dispatcher.config import Config
 from dispatcher.model import TrafficClass
@@ -28,7 +28,9 @@ from dispatcher.store.journal import Journal
 
 OURS: Final = ("carriers", "routes", "default_country", "numbering_plan", "ported_numbers", "classes",
                "retention", "limits", "currency")  # fmt: skip
-"""Sections that a running dispatcher takes up; the others are the daemon's."""
+"""Sections that a running dispatcher takes up."""
+BESIDE: Final = ("http", "admin", "webhooks", "callbacks", "event_files", "log", "process")
+"""The others: of the daemon and its parts."""
 PARKED_MAX: Final = 200_000
 """Receipts without a message that are kept: a carrier's backlog of a bad night."""
 SETTLED_MAX: Final = 1_000_000
@@ -116,8 +118,12 @@ def _leave(pipeline: Pipeline, number: int) -> None:
     lane.give_back()
 
 
-def _reserved(config: Config) -> tuple[float, ...]:
-    return tuple(config.classes[traffic_class].reserved_window for traffic_class in TrafficClass)
+def _reserved(config: Config) -> Reserved:
+    policies = [config.classes[traffic_class] for traffic_class in TrafficClass]
+    return Reserved(
+        tuple(policy.reserved_window for policy in policies),
+        tuple(policy.reserved_tps for policy in policies),
+    )
 
 
 # ---- in words ----
@@ -134,6 +140,22 @@ def changes(old: Prepared, new: Prepared) -> list[str]:
             said.append(section if section == "routes" else f"{section} {before} -> {after}")
         elif section in ("numbering_plan", "ported_numbers") and after is not None:
             said.append(f"{section} read again")
+    return said
+
+
+def changes_beside(old: Config, new: Config) -> list[str]:
+    """Say what is different in what stands beside the dispatcher; no secret and no address is in it."""
+    said: list[str] = []
+    for section in BESIDE:
+        before, after = getattr(old, section), getattr(new, section)
+        if isinstance(before, Struct):
+            said += [f"{section}.{each}" for each in _different(before, after)]
+            continue
+        for name in {**before, **after}:
+            if name not in before or name not in after:
+                said.append(f"{section}.{name}: {'added' if name in after else 'removed'}")
+            elif keys := list(_different(before[name], after[name])):
+                said.append(f"{section}.{name}: {', '.join(keys)}")
     return said
 
 

@@ -6,23 +6,32 @@ from dispatcher.model import Callback, Refused, SendRequest, TrafficClass
 
 _INTEGERS: Final = ("ttl_ms", "send_after_ms")
 _STRINGS: Final = ("to", "text", "sender", "source")
-_NAMES: Final = ("client_ref", "idempotency_key")
+_NAMES: Final = ("client_ref", "idempotency_key", "source")
 _CLASSES: Final = frozenset(map(int, TrafficClass))
+
+
+def plain(request: Any) -> SendRequest | Refused:
+    """Return the request with values of exactly the declared types, or which of them cannot be that."""
+    if (slip := flaw(request)) is not None:
+        return slip
+    names = (request.client_ref, request.idempotency_key)
+    client_ref, idempotency_key = (None if name is None else str(name) for name in names)
+    return SendRequest(
+        to=str(request.to),
+        text=str(request.text),
+        sender=str(request.sender),
+        traffic_class=TrafficClass(request.traffic_class),
+        client_ref=client_ref,
+        idempotency_key=idempotency_key,
+        ttl_ms=request.ttl_ms,
+        send_after_ms=request.send_after_ms,
+        source=str(request.source),
+        callback=request.callback,
+    )
 
 
 def flaw(request: Any) -> Refused | None:
     """Say which field is of a type that cannot be: a program's slip, which types alone do not stop."""
-    if (
-        type(request) is SendRequest
-        and type(request.to) is type(request.text) is type(request.sender) is str
-        and type(request.ttl_ms) is type(request.send_after_ms) is int
-        and type(request.traffic_class) is TrafficClass
-        and type(request.source) is str
-        and _is_plain(request.client_ref)
-        and _is_plain(request.idempotency_key)
-        and request.callback is None
-    ):
-        return None
     if not isinstance(request, SendRequest):
         return Refused("malformed", f"a SendRequest is expected, not {type(request).__name__}")
     for name in _STRINGS:
@@ -45,11 +54,6 @@ def flaw(request: Any) -> Refused | None:
     if type(value) not in (int, TrafficClass) or value not in _CLASSES:
         return Refused("malformed", "a TrafficClass is expected", "traffic_class", request.client_ref)
     return None
-
-
-def _is_plain(name: object) -> bool:
-    """Whether it is nothing, or a string of ASCII: what most names are, and quickly seen."""
-    return name is None or (type(name) is str and name.isascii())
 
 
 def _is_whole(text: str) -> bool:

@@ -18,11 +18,9 @@ from dispatcher.store.retention import retain
 
 SNAPSHOT_S: Final = 60.0
 """Between snapshots: a restart replays the events of about a minute."""
-PROJECT_ROWS: Final = 256
-"""Of the journal, folded into the projection at a time: what a message met there costs one insert."""
-PROJECT_S: Final = 1.5
-"""Between two foldings, at least: most of what is sent is answered and reported by then. Whoever asks for a
-status does not wait for it: a look-up folds first."""
+PROJECT_S: Final = 2.0
+"""Between two foldings: most of what is sent is answered and reported by then, and costs one insert; pages
+are written once for many. Whoever asks for a status does not wait for it: a look-up folds first."""
 RETAIN_S: Final = 600.0
 """Between two looks for what is kept no longer: days are not counted by the second."""
 
@@ -82,6 +80,8 @@ class Upkeep:
                     abs(step_ms) / 1000,
                     extra={"event": "clock_stepped", "ms": step_ms},
                 )
+                if step_ms < 0:  # forward, what waits is due too early by that at most
+                    self._pipeline.aftermath.put_back(-step_ms)
             self._pipeline.aftermath.tick()
 
     async def _snapshots(self) -> None:
@@ -93,11 +93,10 @@ class Upkeep:
         """Fold what is new in the journal into the projection, in slices, at most a third of the time."""
         loop = asyncio.get_running_loop()
         while True:
-            started_s = loop.time()
-            rows = await self._ask(self._projection.catch_up, PROJECT_ROWS)
-            await asyncio.sleep(
-                max(2 * (loop.time() - started_s), 0.0 if rows == PROJECT_ROWS else PROJECT_S)
-            )
+            started_s, last_seq = loop.time(), self._journal.last_seq
+            await self._ask(self._projection.catch_up)
+            has_caught_up = self._projection.seq >= last_seq
+            await asyncio.sleep(max(2 * (loop.time() - started_s), PROJECT_S if has_caught_up else 0.0))
 
     async def _retain(self, kept: Callable[[], Retention]) -> None:
         """Let go of what is kept no longer: texts, then events and messages, then what look-ups know."""

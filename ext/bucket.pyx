@@ -65,11 +65,10 @@ cdef class Bucket:
 
     def __init__(self, now_ns, tps, *, reserved=RESERVED, minimum=MINIMUM):
         cdef int index
-        check_parts("reserved", reserved)
         check_parts("minimum", minimum)
         for index in range(CLASSES):
-            self.reserve_part[index] = int(reserved[index] * 1_000_000 + 0.5)
             self.minimum_part[index] = int(minimum[index] * 1_000_000 + 0.5)
+        self.reserve_parts(reserved)
         self.now_ns = check_time(now_ns)
         self.slot = self.now_ns // SLOT_NS
         self.retune(self.now_ns, thousandths(tps))
@@ -97,6 +96,11 @@ cdef class Bucket:
         """Change the rate from now on; 0 pauses. Tokens of the last second count against the new rate."""
         self.retune(now_ns, thousandths(tps))
 
+    def set_reserved(self, int64_t now_ns, reserved):
+        """Change the reserves of the classes from now on: parts of the rate, authorization first."""
+        self.reserve_parts(reserved)
+        self.retune(now_ns, self.rate)
+
     def used(self, int64_t now_ns):
         """Tokens taken in the last second, by traffic_class."""
         self.advance(now_ns)
@@ -109,6 +113,13 @@ cdef class Bucket:
 
     def __repr__(self):
         return f"<Bucket {self.total} of {self.limit} in the last second, pace {self.tps:,.10g}/s>"
+
+    cdef int reserve_parts(self, reserved) except -1:
+        cdef int index
+        check_parts("reserved", reserved)
+        for index in range(CLASSES):
+            self.reserve_part[index] = int(reserved[index] * 1_000_000 + 0.5)
+        return 0
 
     # The C side: the same calls without Python objects.
 

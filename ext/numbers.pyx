@@ -40,13 +40,6 @@ cdef enum Fault:       # an index into the refusals of a Normaliser
 cdef class Normaliser:
     """Reads destination numbers; see the stub."""
 
-    cdef tuple refusals
-    cdef bytes code             # calling code of the country; b"": there is none
-    cdef bytes trunk            # before a national number; b"": nothing
-    cdef bytes mobile           # first digits of a mobile national number; b"": any
-    cdef Py_ssize_t least, most  # digits of a national number
-    cdef bint bare              # national numbers are written without the trunk prefix too
-
     def __cinit__(self, tuple refusals not None, *, bytes code not None=b"", bytes trunk not None=b"",
                   bytes mobile not None=b"", Py_ssize_t least=0, Py_ssize_t most=0, bint bare=False):
         if len(refusals) != FAULTS:
@@ -57,15 +50,18 @@ cdef class Normaliser:
         self.code, self.trunk, self.mobile = code, trunk, mobile
         self.least, self.most, self.bare = least, most, bare
 
-    def normalise(self, number):
+    def __call__(self, number):
         """Return the digits of E.164, or the refusal that says what is wrong."""
+        if not PyUnicode_CheckExact(number):
+            raise TypeError(f"a number is a str, not {type(number).__name__}")
+        return self.read(number)
+
+    cdef object read(self, str number):
         cdef const uint8_t *at
         cdef uint8_t digits[DIGITS_MAX]
         cdef Py_ssize_t length, i, count = 0
         cdef bint plus = False, separated = False
         cdef uint8_t c
-        if not PyUnicode_CheckExact(number):
-            raise TypeError(f"a number is a str, not {type(number).__name__}")
         length = PyUnicode_GET_LENGTH(number)
         if not PyUnicode_IS_ASCII(number):
             return self.refuse(NOT_DIGITS)
@@ -143,10 +139,6 @@ cdef object joined(bytes code, const uint8_t *digits, Py_ssize_t count):
 cdef class RangeTable:
     """Sorted ranges of left-aligned numbers, each with a value; see the stub."""
 
-    cdef const uint64_t[::1] starts
-    cdef const uint64_t[::1] ends      # inclusive
-    cdef const uint16_t[::1] values
-
     def __cinit__(self, const uint64_t[::1] starts not None, const uint64_t[::1] ends not None,
                   const uint16_t[::1] values not None):
         cdef Py_ssize_t i, count = starts.shape[0]
@@ -159,11 +151,14 @@ cdef class RangeTable:
 
     def find(self, number):
         """Return the value of the range that a number of 1 to 15 ASCII digits lies in; -1: in none."""
+        if not PyUnicode_CheckExact(number):
+            raise TypeError(f"a number is a str, not {type(number).__name__}")
+        return self.locate(number)
+
+    cdef int locate(self, str number) noexcept:
         cdef const uint8_t *at
         cdef Py_ssize_t length, i, low = 0, half, count = self.starts.shape[0]
         cdef uint64_t aligned = 0
-        if not PyUnicode_CheckExact(number):
-            raise TypeError(f"a number is a str, not {type(number).__name__}")
         length = PyUnicode_GET_LENGTH(number)
         if not PyUnicode_IS_ASCII(number) or not 1 <= length <= DIGITS_MAX or count == 0:
             return -1

@@ -161,6 +161,14 @@ cdef class Ready:
                 found.append(<object>self.ring[(self.first + at) & self.mask])
         return found
 
+    def peek(self, Py_ssize_t start, Py_ssize_t most):
+        """Return up to `most` of those that stand here, from the `start`th on; they stay."""
+        cdef Py_ssize_t at
+        cdef list found = []
+        for at in range(max(0, start), min(self.count, start + most)):
+            found.append(<object>self.ring[(self.first + at) & self.mask])
+        return found
+
     def push_front(self, list submissions not None):
         """Put these before all others, in their own order: what was pulled and could not go."""
         cdef Py_ssize_t index

@@ -20,7 +20,7 @@ from cpython.ref cimport Py_INCREF
 from ascii cimport WORD, translate_ascii
 from text cimport ASCII, PyUnicode_DATA, PyUnicode_GET_LENGTH, char_at, is_boundary, kind_of
 from units cimport (
-    fit_ascii, fit_octets, fit_septets, fit_ucs2, plane0, write_octets, write_septets, write_ucs2
+    before_control, fit_ascii, fit_octets, fit_septets, fit_ucs2, plane0, write_octets, write_septets, write_ucs2
 )
 
 from dispatcher._ext.gsm7 cimport Gsm7Table, pack_septets
@@ -51,7 +51,8 @@ cdef class Plan:
 
     def __cinit__(self, str alphabet, *, int form, int data_coding, int single_units, int segment_units,
                   bytes header not None, bytes template not None, int reference_octets, Gsm7Table table=None, str language="",
-                  uint32_t code_max=0xFF, bint packed=False, bint pad_cr=False, bint decisive=False):
+                  uint32_t code_max=0xFF, bint packed=False, bint pad_cr=False, bint decisive=False,
+                  bint strict=False):
         if form == SEPTETS and table is None:
             raise ValueError(f"{alphabet}: an alphabet of septets needs its table")
         if not 0 <= form <= UCS2 or reference_octets not in (1, 2):
@@ -80,13 +81,15 @@ cdef class Plan:
         self.packed = packed
         self.pad_cr = pad_cr
         self.decisive = decisive
+        self.strict = strict and form != SEPTETS  # the GSM alphabet has LF, FF and CR alone
 
     def __reduce__(self):
         return restore_plan, (self.alphabet, dict(
             form=self.form, data_coding=self.data_coding, single_units=self.single_units,
             segment_units=self.segment_units, header=self.header, template=self.template,
             reference_octets=self.reference_octets, table=self.table, language=self.language,
-            code_max=self.code_max, packed=self.packed, pad_cr=self.pad_cr, decisive=self.decisive))
+            code_max=self.code_max, packed=self.packed, pad_cr=self.pad_cr, decisive=self.decisive,
+            strict=self.strict))
 
     def cost_of(self, str character not None):
         """Return the units that one character costs, 0 where the alphabet lacks it."""
@@ -102,6 +105,23 @@ cdef class Plan:
 
     cdef inline Py_ssize_t fit(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t n, int capacity,
                                Py_ssize_t* units) noexcept:
+        cdef Py_ssize_t take, clean, found
+        if not self.strict:
+            return self.fit_units(data, kind, start, n, capacity, units)
+        take = n if n < capacity else capacity
+        if kind <= 1:
+            clean = before_control(<const uint8_t*>data + start, take)
+        elif kind == 2:
+            clean = before_control(<const uint16_t*>data + start, take)
+        else:
+            clean = before_control(<const uint32_t*>data + start, take)
+        if clean == take:
+            return self.fit_units(data, kind, start, n, capacity, units)
+        found = self.fit_units(data, kind, start, clean, capacity, units) if clean else 0
+        return found if found < clean else -1 - clean  # lacking, or full, before the control code
+
+    cdef inline Py_ssize_t fit_units(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t n,
+                                     int capacity, Py_ssize_t* units) noexcept:
         if self.form == SEPTETS:
             if kind <= 1:
                 if kind == ASCII and self.table.ascii_regular and n >= WORD:

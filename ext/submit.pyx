@@ -52,17 +52,6 @@ cdef enum Validity:
 cdef class SubmitBuilder:
     """All that a carrier wants, and the senders that were seen; see the stub."""
 
-    cdef Encoder encoder
-    cdef object source          # str -> bytes: service_type, source_addr_ton, _npi, source_addr; b"": impossible
-    cdef dict senders
-    cdef Py_ssize_t senders_max
-    cdef bytes tlvs
-    cdef int validity
-    cdef int64_t validity_max_s
-    cdef uint8_t dest_addr_ton, dest_addr_npi, esm_class, protocol_id, priority_flag
-    cdef uint8_t registered_delivery, registered_delivery_before
-    cdef bint sar, payload
-
     def __cinit__(
         self, Encoder encoder not None, source, *, Py_ssize_t senders_max, bytes tlvs not None, int validity,
         int64_t validity_max_s, uint8_t dest_addr_ton, uint8_t dest_addr_npi, uint8_t esm_class,
@@ -95,22 +84,25 @@ cdef class SubmitBuilder:
 
     def frames(self, message, int64_t now_ms):
         """Return the submit_sm of a Message (the stub says more)."""
+        to, sender, text = message.to, message.sender, message.text
+        if not (PyUnicode_CheckExact(to) and PyUnicode_CheckExact(sender) and PyUnicode_CheckExact(text)):
+            raise TypeError("to, sender and text are str")
+        return self.build(to, sender, text, message.deadline_ms, message.reference, now_ms)
+
+    cdef list build(self, str to, str sender, str text, int64_t deadline_ms, int64_t given, int64_t now_ms):
+        """The same for the parts of a message that count here."""
         cdef Cut cuts[CUTS_MAX]
         cdef Cut whole
         cdef Choice choice
         cdef uint8_t times[TIME_OCTETS + 1]
-        cdef object to = message.to, text = message.text
-        cdef bytes source = self.source_of(message.sender)
-        cdef int64_t deadline_ms = message.deadline_ms
-        cdef int reference = <int>(<int64_t>message.reference & self.encoder.reference_max)
+        cdef bytes source = self.source_of(sender)
+        cdef int reference = <int>(given & self.encoder.reference_max)
         cdef Py_ssize_t start = 0, digits, header, times_octets
         cdef int kind, index, total
         cdef const void *data
         cdef Plan plan
         cdef bytes frame
         cdef list frames
-        if not (PyUnicode_CheckExact(to) and PyUnicode_CheckExact(text)):
-            raise TypeError("to and text are str")
         digits = PyUnicode_GET_LENGTH(to)
         if PyBytes_GET_SIZE(source) == 0 or not PyUnicode_IS_ASCII(to) or not 1 <= digits <= ADDRESS_MAX:
             return []
@@ -190,10 +182,7 @@ cdef class SubmitBuilder:
 
     cdef bytes source_of(self, object sender):
         """The octets of a sender, made once; all are forgotten when there are senders_max."""
-        cdef PyObject *found
-        if not PyUnicode_CheckExact(sender):
-            raise TypeError("sender is a str")
-        found = PyDict_GetItem(self.senders, sender)
+        cdef PyObject *found = PyDict_GetItem(self.senders, sender)
         if found != NULL:
             return <bytes>found
         if len(self.senders) >= self.senders_max:

@@ -113,6 +113,24 @@ cdef inline Py_ssize_t fit_ucs2(const char_t* s, Py_ssize_t n, int capacity, Py_
     return take
 
 
+cdef inline Py_ssize_t before_control(const char_t* s, Py_ssize_t n) noexcept:
+    """Return how many of n characters stand before the first C0 control code but TAB, LF, FF, CR."""
+    cdef Py_ssize_t at
+    cdef char_t bad = 0  # as wide as a character, so that the loop works on whole vectors
+    for at in range(n):
+        bad |= <char_t>control(s[at])
+    if not bad:
+        return n
+    at = 0
+    while not control(s[at]):
+        at += 1
+    return at
+
+
+cdef inline bint control(char_t code) noexcept:
+    return (code < 0x20) & (code != 0x09) & (code != 0x0A) & (code != 0x0C) & (code != 0x0D)
+
+
 cdef inline bint surrogate(uint32_t code) noexcept:
     return code >> 11 == 0x1B
 

@@ -31,8 +31,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
         "accounts", "files", "logs", "stalls", "systemd", "kafka", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
-    4: ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation", "cancelling",
-        "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
+    4: ("carrier.lane", "carrier.desk", "pipeline", "commits", "backlog", "aftermath", "evacuation",
+        "cancelling", "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
     # 5: who puts it all together.
     5: ("app", "upkeep", "survey", "kafka_part", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
@@ -44,7 +44,7 @@ GIVEN_TO_THE_PATH = {"ingest", "outcomes"}
 PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuation", "cancelling", "recovery",
                                    "reload", "switches", "dry_run")
         for other in ("carrier.lane", "carrier.desk", "pipeline", "backlog", "aftermath", "evacuation",
-                      "recovery", "cancelling", "prepare")}  # fmt: skip
+                      "recovery", "cancelling", "prepare", "commits")}  # fmt: skip
 """The path of a message, divided by subject: its rooms of layer 4 know each other and the lane."""
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
@@ -53,6 +53,7 @@ UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("s
           ("carrier.profile", "encoding"), ("carrier.profile", "smpp.dialect"),
           ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "slips"), ("admission", "carrier.schedule"),
+          ("admission", "store.records"),
           ("dlr_url", "api"),
           ("ingest", "kafka"), ("outcomes", "kafka"), ("store", "kafka"),
           ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
@@ -60,9 +61,8 @@ UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("s
 one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
 long messages are joined by the encoder library; the configuration has a policy for each traffic class, and
 is converted; a carrier's profile is the encoder, the dialect and the addresses that it wants; admission
-encodes by that profile; callbacks tell of events as the API does; who speaks to Kafka finds
-its brokers and topics in one place; unusual receipts are read
-by the dialect."""
+encodes by that profile, and makes the records of what it accepts; callbacks tell of events as the API does;
+who speaks to Kafka finds its brokers and topics in one place; unusual receipts are read by the dialect."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""

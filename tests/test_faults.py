@@ -15,6 +15,7 @@ FAULTS: dict[int, str] = {
     13: "no more files may be opened",
     14: "the event loop stands",
     15: "two daemons on one store",
+    18: "seed, locale, time zone, folders that are not there",
     21: "fsync fails",
     25: "the store is taken away",
     26: "a log that nobody reads",

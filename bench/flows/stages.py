@@ -18,7 +18,7 @@ from dispatcher.model import Accepted
 from dispatcher.pipeline import Pipeline
 from dispatcher.simulator.behaviour import Receipts
 from dispatcher.simulator.receipts import Writer
-from dispatcher.store.records import EVENTS_STREAM, Row, pack_messages
+from dispatcher.store.records import EVENTS_STREAM, Row
 
 STAGES: Final = ("admit", "pack", "journal", "claim", "submit", "answer", "receipt")
 ROUND: Final = 20
@@ -116,11 +116,13 @@ class Line:
         batch = pipeline.admission.admit(requests, pipeline.now_ms())
         submissions = [
             Submission(message, message.n, 0, 1, message.traffic_class, message.deadline_ms, frame, carrier)
-            for message, (frame,) in zip(batch.messages, batch.frames, strict=True)
+            for group in batch.groups.values()
+            for message, (frame,) in zip(group.messages, group.frames, strict=True)
         ]
         meter.end("admit")
         messages = batch.messages
-        row = Row(self._stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
+        body = b"".join([group.body for group in batch.groups.values()])
+        row = Row(self._stream, messages[0].n, messages[-1].n, len(messages), body)
         meter.end("pack")
         now_ms = pipeline.now_ms()
         book.claim(submissions, carrier, now_ms)

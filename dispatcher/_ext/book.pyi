@@ -79,6 +79,9 @@ class Ready:
     def find(self, n: int) -> list[Submission]:
         """Return the segments of a message that stand here. It looks at all of them: for cancelling only."""
 
+    def peek(self, start: int, most: int) -> list[Submission]:
+        """Return up to `most` of those that stand here, from the `start`th on; they stay."""
+
     def push_front(self, submissions: list[Submission]) -> None:
         """Put these before all others, in their own order: what was pulled and could not go."""
 

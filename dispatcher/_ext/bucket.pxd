@@ -38,6 +38,7 @@ cdef class Bucket:
         int64_t asked_at[CLASSES]      # when that was
         int64_t patience_ns            # how long an ask counts as demand
 
+    cdef int reserve_parts(self, reserved) except -1
     cdef int64_t grant(self, int64_t now_ns, int64_t n, int traffic_class) noexcept nogil
     cdef int64_t wait(self, int64_t now_ns, int64_t n, int traffic_class) noexcept nogil
     cdef void undo(self, int64_t taken_ns, int64_t n, int traffic_class) noexcept nogil

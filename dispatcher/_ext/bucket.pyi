@@ -27,6 +27,9 @@ class Bucket:
     def set_rate(self, now_ns: int, tps: float) -> None:
         """Change the rate from now on; 0 pauses. Tokens of the last second count against the new rate."""
 
+    def set_reserved(self, now_ns: int, reserved: Sequence[float]) -> None:
+        """Change the reserves of the classes from now on: parts of the rate, authorization first."""
+
     def used(self, now_ns: int) -> tuple[int, int, int, int]:
         """Tokens taken in the last second, by traffic_class."""
 

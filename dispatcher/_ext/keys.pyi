@@ -3,6 +3,9 @@ from typing import final
 def message_id(now_ms: int, n: int, random_bits: int) -> bytes:
     """Return a UUIDv7 (RFC 9562, 5.7): 48 bits of time, 34 random ones, and 40 of the message's number."""
 
+def key_hash(key: str, source: str = "") -> int:
+    """Return the hash of a key among the keys of its source: BLAKE2b, 64 bits, of ``source NUL key``."""
+
 @final
 class Keys:
     """The last `capacity` (1 to 2**26) keys or more, at most twice as many; 48 octets each."""

@@ -26,7 +26,8 @@ class Normaliser:
         most: int = 0,
         bare: bool = False,
     ) -> Normaliser: ...
-    def normalise(self, number: str) -> str | Refusal: ...
+    def __call__(self, number: str) -> str | Refusal:
+        """Return the digits of E.164, or the refusal that says what is wrong."""
 
 @final
 class RangeTable:

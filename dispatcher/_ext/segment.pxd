@@ -43,6 +43,7 @@ cdef class Plan:
     cdef readonly bint packed
     cdef readonly bint pad_cr
     cdef bint decisive               # no later plan can need fewer segments
+    cdef bint strict                 # C0 control codes but TAB, LF, FF, CR are lacking
     cdef int form
     cdef uint32_t code_max           # highest code point of an OCTETS alphabet
     cdef int reference_octets
@@ -51,6 +52,8 @@ cdef class Plan:
                         Cut* cuts, int room, Py_ssize_t* units) noexcept
     cdef Py_ssize_t fit(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t n, int capacity,
                         Py_ssize_t* units) noexcept
+    cdef Py_ssize_t fit_units(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t n, int capacity,
+                              Py_ssize_t* units) noexcept
     cdef int cost_at(self, const void* data, int kind, Py_ssize_t at) noexcept
     cdef bint carries(self, const void* data, int kind, Py_ssize_t at) noexcept
     cdef Py_ssize_t cluster_cut(self, const void* data, int kind, Py_ssize_t start, Py_ssize_t end,

@@ -44,6 +44,7 @@ class Plan:
         packed: bool = False,
         pad_cr: bool = False,
         decisive: bool = False,
+        strict: bool = False,
     ) -> Plan: ...
 
 @final

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from ssl import SSLContext
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dispatcher._ext.book import Submission, wrote
 from dispatcher._ext.bucket import Bucket
@@ -28,6 +28,7 @@ from dispatcher._ext.meters import Histogram
 from dispatcher._ext.session import Incoming
 from dispatcher.carrier.desk import Desk, Switch
 from dispatcher.carrier.queue import ClassQueue
+from dispatcher.model import TrafficClass
 from dispatcher.smpp.account import Account
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
@@ -38,11 +39,20 @@ LOW_SHARE: Final = 50
 """One in so many windows' slots goes to the lowest class first: nobody starves, nobody notices."""
 CLAIM_AHEAD_MS: Final = 50
 """Of the TPS: a slow account claims no further ahead, as what is claimed is in doubt after a crash."""
+PACE_NS: Final = 4_000_000
+"""Lower classes ask the bucket no oftener: it lets 20 ms of flow catch up, and each turn has its price."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
 
 
 log = logging.getLogger("dispatcher.carrier")
+
+
+class Reserved(NamedTuple):
+    """By class, the parts of a carrier's windows and of its TPS that no lower class may take."""
+
+    window: tuple[float, ...]
+    tps: tuple[float, ...]
 
 
 class Lane:
@@ -55,7 +65,7 @@ class Lane:
         account: Account,
         tps: float,
         queues: tuple[ClassQueue, ...],
-        window_reserved: tuple[float, ...],
+        reserved: Reserved,
         desk: Desk,
         now_ms: Callable[[], int],
         *,
@@ -67,15 +77,19 @@ class Lane:
         self.queues = queues
         self.pool = Pool(account, self, context=context, clock=clock)
         self.rate = AdaptiveRate(clock(), tps)
-        self.bucket = Bucket(clock(), tps)
+        self.bucket = Bucket(clock(), tps, reserved=reserved.tps)
         self.switch = Switch.ON
         self.is_paused = False
+        self.is_evacuated = False
+        """Just now: what waits is brought to others, in slices, see evacuation.py."""
         self.probes = 0
         """Above 0: it is not known whether the carrier works again; so many of a class find out."""
         self.answered_after = Histogram()
         """From submit_sm to its response; answers are taken to come in order."""
         self.throttles = 0
         """ESME_RTHROTTLED and ESME_RMSGQFUL: they slow the account down."""
+        self.is_short = False
+        """Whether something is claimed that only full windows hold back."""
         self.unsettled = 0
         """Written and not yet durably answered."""
         self._desk = desk
@@ -90,7 +104,7 @@ class Lane:
         """Of the latest answers."""
         self._since_low = 0
         self._rate_ns = 0
-        self.resize(account, window_reserved)
+        self.resize(account, reserved)
 
     def __repr__(self) -> str:
         waiting = " ".join(f"{len(queue)}" for queue in self.queues)
@@ -99,29 +113,28 @@ class Lane:
             state += f" ({self.state})"
         return f"<Lane {self.name}{state}: {waiting} waiting, {self.unsettled} unsettled, {self.pool!r}>"
 
-    def resize(self, account: Account, window_reserved: tuple[float, ...]) -> None:
-        """Take up the windows of an account; `window_reserved`: by class, what no lower one may take."""
+    def resize(self, account: Account, reserved: Reserved) -> None:
+        """Take up the windows of an account, and what no lower class may take of them."""
         self.window = account.window * (account.transceivers + account.transmitters)
         self._reserve = tuple(
-            int(self.window * sum(window_reserved[:traffic_class]))
+            int(self.window * sum(reserved.window[:traffic_class]))
             for traffic_class in range(len(self.queues))
         )
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
-    def take_up(
-        self, account: Account, context: SSLContext | None, tps: float, window_reserved: tuple[float, ...]
-    ) -> None:
+    def take_up(self, account: Account, context: SSLContext | None, tps: float, reserved: Reserved) -> None:
         """Take up a changed configuration. Binds are renewed only where their account has changed.
 
         From now on no second holds more than the new TPS; the tokens of the last one count against it.
         """
+        now_ns = self._clock()
         if tps != self.rate.nominal_tps:
-            now_ns = self._clock()
             self.rate.set_nominal(now_ns, tps)
             self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
+        self.bucket.set_reserved(now_ns, reserved.tps)
         self.pool.take_up(account, context)
-        self.resize(account, window_reserved)
+        self.resize(account, reserved)
         self.look()
 
     # ---- what the pipeline does ----
@@ -154,8 +167,11 @@ class Lane:
         """How many segments of a class may be claimed now."""
         if self.is_paused or not self.is_bound:
             return 0
-        most = self.probes or self._ahead
-        return max(0, most - len(queue.claimed) - queue.claiming)
+        return max(0, self._claims_most - len(queue.claimed) - queue.claiming)
+
+    @property
+    def _claims_most(self) -> int:
+        return self.probes or self._ahead
 
     def claimed(self, queue: ClassQueue, batch: list[Submission], asked: int) -> None:
         """Take segments whose claim is committed; so many were asked for."""
@@ -207,8 +223,12 @@ class Lane:
                 self._desk.load(self, queue)
 
     def _claim(self, now_ms: int) -> None:
+        """Many at a time: a commit for each one that is sent would cost more than the sending."""
+        enough = self._claims_most // 2
         for queue in self.queues:
             if len(queue.waiting) and (room := self.claim_room(queue)):
+                if room < enough and queue.traffic_class != TrafficClass.AUTHORIZATION:
+                    continue
                 if batch := queue.take(room, now_ms):
                     queue.claiming += len(batch)
                     self._desk.claim(self, queue, batch)
@@ -239,9 +259,12 @@ class Lane:
                     self._drop(queue)
             if granted < wanted:
                 needed_ns = self.bucket.when(now_ns, 1, queue.traffic_class)
+                if queue.traffic_class != TrafficClass.AUTHORIZATION:
+                    needed_ns = max(needed_ns, PACE_NS)
                 wait_ns = needed_ns if wait_ns < 0 else min(wait_ns, needed_ns)
         if batch:
             self._submit(batch, taken_by, now_ns, now_ms)
+        self.is_short = wait_ns < 0 and any(len(queue.claimed) for queue in queues)
         if wait_ns >= 0:
             self._timer = self._loop.call_later(max(wait_ns, 100_000) / 1e9, self.look)
 

@@ -27,7 +27,7 @@ from dispatcher.errors import (
     UnencodableError,
 )
 from dispatcher.limits import SEGMENTS_MAX
-from dispatcher.model import Message
+from dispatcher.model import Message, SendRequest
 from dispatcher.refusal import Code, Refusal
 from dispatcher.smpp import status
 from dispatcher.smpp.address import GSM_DEFAULT, Address, classify
@@ -57,12 +57,13 @@ _OURS: Final = frozenset(
 class Profile:
     """One carrier's profile. Immutable but for the senders it remembers; they are bounded."""
 
-    __slots__ = ("_senders", "_senders_max", "dialect", "encoder", "frames", "overrides", "table")
+    __slots__ = ("_senders", "_senders_max", "builder", "dialect", "encoder", "frames", "overrides", "table")
 
     table: ProfileTable
     encoder: Encoder
     dialect: Dialect
     overrides: Mapping[int, status.Disposition]
+    builder: SubmitBuilder
     frames: Frames
     """``frames(message, now_ms)``: the submit_sm of all segments in order, sequence_number 0; the validity
     period is what remains until the deadline. Empty: not possible at this carrier, `refusal` says why."""
@@ -76,7 +77,7 @@ class Profile:
         self._senders: dict[str, Refusal | None] = {}
         self._senders_max = senders_max
         before = table.registered_delivery if table.receipts_for == "all" else 0
-        self.frames = SubmitBuilder(
+        self.builder = SubmitBuilder(
             self.encoder,
             partial(_source, table),
             senders_max=senders_max,
@@ -90,7 +91,8 @@ class Profile:
             priority_flag=table.priority_flag,
             registered_delivery=table.registered_delivery,
             registered_delivery_before=before,
-        ).frames
+        )
+        self.frames = self.builder.frames
 
     def __repr__(self) -> str:
         """Say what long texts and receipts look like."""
@@ -126,7 +128,7 @@ class Profile:
         self._senders[sender] = refusal = found if isinstance(found, Refusal) else None
         return refusal
 
-    def refusal(self, message: Message) -> Refusal | None:
+    def refusal(self, message: Message | SendRequest) -> Refusal | None:
         """Return why `frames` gives nothing for a message; None: it does not."""
         if (refusal := self.check_sender(message.sender)) is not None:
             return refusal
@@ -177,6 +179,7 @@ def _encoder(table: ProfileTable) -> Encoder:
         languages=table.languages,
         packing=table.packing,
         max_segments=table.max_segments,
+        controls=table.controls,
         **_METHODS[table.method],
     )
 

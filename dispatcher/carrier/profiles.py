@@ -64,6 +64,8 @@ class ProfileTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     means is the carrier's choice: here the GSM alphabet, an octet a septet."""
     languages: tuple[str, ...] = ()
     """National tables for gsm7, as ``tr``. None: few carriers pass them on."""
+    controls: Literal["refuse", "keep"] = "refuse"
+    """C0 control codes but TAB, LF, FF and CR: a NUL ends the text on some handsets, an ESC means nothing."""
     packing: Literal["unpacked", "packed"] = "unpacked"
     """Septets one an octet, as nearly every SMSC expects them."""
     method: Literal["udh8", "udh16", "sar", "payload"] = "udh8"

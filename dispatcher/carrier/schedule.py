@@ -72,6 +72,20 @@ class Schedule:
             due += [_due(entry) for entry in taken]
         return due
 
+    def put_back(self, step_ms: int) -> None:
+        """Let what waits for an interval fall due so much earlier: the clock was put back by that.
+
+        Messages that were never sent (WHOLE) wait for a time of the clock, and stay.
+        """
+        moved: list[tuple[int, int]] = []
+        for second, entries in self._entries.items():
+            kept = array("q", [entry for entry in entries if entry >> 8 & 0xFF == WHOLE])
+            moved += [(second, entry) for entry in entries if entry >> 8 & 0xFF != WHOLE]
+            self._entries[second] = kept  # an empty second falls due as any other
+        self._size -= len(moved)
+        for second, entry in moved:
+            self.add(max(0, second * _SECOND_MS - step_ms), entry >> 16, entry >> 8 & 0xFF, entry & 0xFF)
+
     def remove(self, n: int) -> int:
         """Take out every entry of a message; return how many. It looks at all: for cancelling only."""
         before = self._size

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dispatcher.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
+    from dispatcher.faces import Webhook
     from dispatcher.files import Loaded
 
 SECRET_KEYS: Final = frozenset({"password"})
@@ -78,6 +79,7 @@ def all_problems(path: Path) -> list[str]:
 def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     """Yield what would be found only at the start: profiles, secrets, certificates, plans of numbers."""
     from functools import partial
+    from urllib.parse import urlsplit
 
     from dispatcher.accounts import account_of
     from dispatcher.carrier.profile import load as profile_of
@@ -85,6 +87,7 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     from dispatcher.errors import ConfigError
     from dispatcher.ingest.tls import context_of
     from dispatcher.kafka.client import access_of
+    from dispatcher.outcomes.address import is_inside
     from dispatcher.outcomes.secrets import secrets_of
     from dispatcher.routing.plan import parse as numbering_plan
     from dispatcher.routing.ported import parse_ported
@@ -108,6 +111,11 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
         if complaints:
             raise ConfigError(f"{key}: {folder / name}: {complaints[0]} (of {len(complaints)})")
 
+    def address(name: str, webhook: Webhook) -> None:
+        if not webhook.allow_private and is_inside(urlsplit(webhook.url).hostname or ""):
+            inside = "the address is not public, and is not called without allow_private = true"
+            raise ConfigError(f"webhooks.{name}.url: {inside}")
+
     checks: list[Callable[[], object]] = []
     if config.numbering_plan is not None:
         checks.append(partial(plan, "numbering_plan", config.numbering_plan, numbering_plan))
@@ -127,7 +135,7 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     if config.kafka is not None:
         checks.append(partial(access_of, config.kafka, folder))
     for name, webhook in config.webhooks.items():
-        checks.append(partial(secrets_of, {name: webhook}, folder))
+        checks += [partial(secrets_of, {name: webhook}, folder), partial(address, name, webhook)]
     for check in checks:
         try:
             check()

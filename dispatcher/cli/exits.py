@@ -57,6 +57,7 @@ ADVICE: Final[dict[int, tuple[str, Exit]]] = {
     errno.EPERM: ("run it as the user that owns it", Exit.PERMISSION),
     errno.EROFS: ("name a place that can be written", Exit.CANNOT_CREATE),
     errno.EADDRINUSE: ("another process has the port: stop it, or choose another", Exit.UNAVAILABLE),
+    errno.EADDRNOTAVAIL: ("no interface of this machine has the address", Exit.UNAVAILABLE),
     errno.ECONNREFUSED: ("nothing listens there: is it running?", Exit.UNAVAILABLE),
     errno.EMFILE: ("raise the limit of open files: ulimit -n", Exit.TEMPORARY),
 }

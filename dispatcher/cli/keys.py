@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dispatcher.cli.exits import Exit, fail
+from dispatcher.cli.numbers import not_below_0
 
 if TYPE_CHECKING:
     from dispatcher.ingest.keys import ApiKey
@@ -32,7 +33,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     create.add_argument(
         "--class", dest="classes", action="append", default=[], choices=CLASSES, help="none given: any"
     )
-    create.add_argument("--rate", type=float, default=0.0, metavar="N", help="messages a second; 0: no limit")
+    create.add_argument(
+        "--rate", type=not_below_0, default=0.0, metavar="N", help="messages a second; 0: no limit"
+    )
+    create.add_argument(
+        "--beside",
+        action="store_true",
+        help="though a key of this name is there: to change a secret, both hold until you delete the old one",
+    )
     create.add_argument("--read-all", action="store_true", help="it sees the messages of all sources")
     choices = {"disable": "hold a key off", "enable": "let it in again", "delete": "take it away for good"}
     for action, meaning in choices.items():
@@ -72,20 +80,31 @@ def run(given: argparse.Namespace) -> int:
 def _path(given: argparse.Namespace) -> Path:
     """Return the file of keys. ConfigError: the configuration is not right."""
     from dispatcher.files import default_path, load
-    from dispatcher.ingest.keys import KEYS_FILE
+    from dispatcher.ingest.keys import KEYS_FILE, keys_path
 
     if given.store is not None:
         return Path(given.store) / KEYS_FILE
     loaded = load((given.config or default_path()).absolute())
-    named = loaded.config.http.keys_file
-    return loaded.folder / named if named else Path(loaded.config.store) / KEYS_FILE
+    return keys_path(loaded.config.http, loaded.config.store, loaded.folder)
 
 
 def _create(path: Path, keys: tuple[ApiKey, ...], given: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
+    from dispatcher.errors import LocalProtocolError
     from dispatcher.ingest.keys import make_key, save
+    from dispatcher.smpp.address import classify
 
+    for sender in given.sender:
+        try:
+            classify(sender)
+        except LocalProtocolError as error:
+            return fail("keys", f"--sender {sender!r}: no carrier could send it: {error}", Exit.USAGE)
+    same = next((key for key in keys if key.name == given.name and not key.is_disabled), None)
+    if same is not None and not given.beside:
+        why = f"an active key of the name {given.name!r} is there, its id is {same.id}"
+        what = "--beside makes a second one, `keys delete` takes the old one away"
+        return fail("keys", f"{why}; {what}", Exit.CANNOT_CREATE)
     key, token = make_key(
         given.name,
         datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -2,13 +2,15 @@
 
 ``import`` checks every line of the file, joins neighbouring ranges of one operator and writes the plain form,
 ``prefix_from,prefix_to,operator,region``, which the configuration's ``numbering_plan`` names. Nothing is
-written while a line is wrong. ``lookup`` without a file reads a small sample, which is made up.
+written while a line is wrong, and only a plan is replaced. ``lookup`` without a file reads a small sample,
+which is made up.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from itertools import chain, islice
@@ -43,6 +45,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     importer.add_argument(
         "--encoding", default="utf-8-sig", metavar="NAME", help="of FILE, e.g. cp1251 (utf-8)"
     )
+    importer.add_argument("--force", action="store_true", help="replace PLAN.csv whatever it holds")
     importer.add_argument("--json", action="store_true", help="JSON for programs")
     look = kinds.add_parser("lookup", help="say whose range a number lies in")
     look.set_defaults(run=run_lookup)
@@ -60,17 +63,37 @@ def run_import(given: argparse.Namespace) -> int:
         return found
     if not found:
         return _fail(f"{given.file}: it holds no range", Exit.DATA)
+    output = Path(given.output).resolve()  # where a link leads: the link stays
+    if why := _why_not(output, given.force):
+        return _fail(f"{given.output}: {why}", Exit.CANNOT_CREATE)
     plan = NumberingPlan(found)
-    partial = Path(given.output + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(written(plan.ranges))
-    partial.replace(given.output)
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("x", encoding="utf-8", newline="") as file:
+            file.writelines(written(plan.ranges))
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
     if given.json:
         print(json.dumps({"lines": len(found), "ranges": len(plan), "operators": len(plan.operators)}))
         return Exit.OK
     ranges, operators = f"{len(plan):,} ranges", f"{len(plan.operators):,} operators"
     print(f"{given.output}: {len(found):,} lines became {ranges} of {operators}")
     return Exit.OK
+
+
+def _why_not(output: Path, force: bool) -> str:
+    """Return why a file is not to be replaced; "": it may be."""
+    from dispatcher.routing.plan import HEADING
+
+    if not output.exists():
+        return ""
+    if not output.is_file():
+        return "it is no regular file; name one to write to"
+    with output.open("rb") as file:
+        first = file.readline(len(HEADING))
+    is_ours = not first or first.startswith(HEADING.rpartition(",")[0].encode())  # regions may be left out
+    return "" if is_ours or force else "it exists and is no plan; name another file, or give --force"
 
 
 def run_lookup(given: argparse.Namespace) -> int:

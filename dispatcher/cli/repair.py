@@ -17,8 +17,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "repair",
         help="make a new journal of what is whole in a damaged one",
         description="Copy every row that is whole from the damaged journal of a store into a new one, which "
-        "takes its place. No dispatcher may run on the store meanwhile. Messages whose events are lost may "
-        "be sent again.",
+        "takes its place. No dispatcher may run on the store meanwhile. What lost rows said of messages is "
+        "taken from the projection, as far as that had read them. Of a message that would be sent now, "
+        "though a lost row may have sent it, nobody can know: it counts as a submit without an answer, and "
+        "the next start does with it what its traffic class says (send it again, after a grace, or hold it).",
     )
     parser.set_defaults(run=run)
     parser.add_argument("store", metavar="STORE", type=Path, help="the folder of the store")
@@ -37,9 +39,15 @@ def run(given: argparse.Namespace) -> int:
     except StoreError as error:
         return fail("repair", str(error), Exit.UNAVAILABLE)
     if given.json:
-        print(json.dumps({"rows": repaired.rows, "lost_rows": repaired.lost, "damaged": DAMAGED}))
+        said = {"rows": repaired.rows, "lost_rows": repaired.lost, "damaged": DAMAGED}
+        print(json.dumps(said | {"events_put_back": repaired.known, "in_doubt": repaired.doubtful}))
     else:
         print(f"{repaired.rows:,} rows are whole and stand in the new journal; the old one is now {DAMAGED}")
+        if repaired.known:
+            print(f"{repaired.known:,} events of lost rows were known to the projection, and are put back")
+        if repaired.doubtful:
+            why = "a lost row may have sent them: they count as not answered"
+            print(f"{repaired.doubtful:,} messages are in doubt: {why}")
     if not repaired.lost:
         return Exit.OK
     shown = ", ".join(map(str, repaired.lost[:_SHOWN]))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dispatcher.cli import remote as daemon
 from dispatcher.cli.exits import CommandError, Exit, fail
+from dispatcher.cli.numbers import above_0, count, not_below_0
 
 if TYPE_CHECKING:
     from dispatcher.cli.remote import Remote
@@ -47,16 +48,16 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--sender", metavar="NAME", help="a name, a short code or a number")
     parser.add_argument("--class", dest="traffic_class", choices=CLASSES, help="the traffic class")
     parser.add_argument("--client-ref", metavar="REF", help="your name for it; repeated, it is the same")
-    parser.add_argument("--ttl-ms", type=int, metavar="MS", help="how long it is worth sending")
+    parser.add_argument("--ttl-ms", type=count, metavar="MS", help="how long it is worth sending")
     parser.add_argument("--send-after", metavar="TIME", help="not before, e.g. 2026-11-24T10:00:00Z")
     parser.add_argument("--callback-url", metavar="URL", help="is told of its outcome")
     parser.add_argument(
-        "--wait", nargs="?", type=float, const=300.0, metavar="SECONDS", help="wait for the outcome (300)"
+        "--wait", nargs="?", type=above_0, const=300.0, metavar="SECONDS", help="wait for the outcome (300)"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what it would cost, send nothing")
     parser.add_argument("--json", action="store_true", help="JSON for programs")
     parser.add_argument(
-        "--patience", type=float, default=PATIENCE_S, metavar="SECONDS",
+        "--patience", type=not_below_0, default=PATIENCE_S, metavar="SECONDS",
         help=f"try so long while the daemon is away or takes nothing ({PATIENCE_S:.0f})",
     )  # fmt: skip
     file = parser.add_argument_group("a file of messages; --sender, --class and the like are its defaults")
@@ -74,8 +75,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="FIELD=VALUE",
         help="of rows without it; repeat it",
     )
-    file.add_argument("--rate", type=float, default=0.0, metavar="N", help="messages a second at most")
-    file.add_argument("--limit", type=int, metavar="N", help="only so many rows")
+    file.add_argument("--rate", type=above_0, default=0.0, metavar="N", help="messages a second at most")
+    file.add_argument("--limit", type=count, metavar="N", help="only so many rows")
     file.add_argument("--results", type=Path, metavar="FILE", help="NDJSON: line, message_id or code")
     file.add_argument("--rejects", type=Path, metavar="FILE", help="CSV: refused rows, and why")
     file.add_argument("--state", type=Path, metavar="FILE", help="the note of how far it came (beside FILE)")
@@ -186,8 +187,6 @@ def _send_file(given: argparse.Namespace, remote: Remote) -> int:
 
     if len(given.delimiter) > 1:
         return fail("send", "--delimiter is one character", Exit.USAGE)
-    if not given.rate >= 0 or (given.limit is not None and given.limit < 1):
-        return fail("send", "--rate and --limit are above 0", Exit.USAGE)
     names = dict(pairs(given.map, "--map"))
     defaults = {
         **{name: str(value) for name, value in _fields(given).items()},
@@ -277,6 +276,10 @@ def _send_rows(
             output.close()
     if sending.progress is not None:
         sending.progress.clear()
+    for reason in sending.reasons:
+        print(f"dispatcher send: {reason}", file=sys.stderr)
+    if state.refused + state.postponed > len(sending.reasons) > 0:
+        print("dispatcher send: and more; --rejects FILE lists them all", file=sys.stderr)
     return _ended(state, given.json)
 
 

@@ -121,5 +121,6 @@ def _described(result: dict[str, Any]) -> Iterable[str]:
     yield f"price: {price} {result.get('currency', '')}" if price is not None else "no price is known"
     if forced := result.get("forced_by"):
         yield "forced by: " + ", ".join(f"{character!r} at {at}" for character, at in forced[:8])
+    yield from (f"warning: {warning}" for warning in result.get("warnings", ()))
     if cheaper := result.get("cheaper"):
         yield f"cheaper: {cheaper}"

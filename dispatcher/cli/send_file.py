@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dispatcher.api import masked
 from dispatcher.cli.exits import CommandError, Exit
 from dispatcher.cli.interrupt import Interrupt
 from dispatcher.cli.remote import NDJSON, RETRY_MS, Remote, UnreachableError, refusal
@@ -31,6 +32,9 @@ OF_ONE_NUMBER: Final = "number_limited"
 OF_THE_STREAM: Final = ("too_slow", "internal", "too_large")
 """Codes that say of no row why: the answer has ended before its time."""
 _encode: Final = msgspec.json.Encoder().encode
+
+REASONS_MAX: Final = 5
+"""Refused rows that are named: a wrong column spoils every row."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -85,6 +89,8 @@ class Sending:
         self.results: Output | None = None
         self.rejects: Output | None = None
         self.progress: Progress | None = None
+        self.reasons: list[str] = []
+        """Why the first rows were refused, for people."""
         self._remote = remote
         self._state_path = state_path
         self._interrupt = interrupt
@@ -172,6 +178,8 @@ class Sending:
                     state.postponed += 1
                 else:
                     state.refused += 1
+                if len(self.reasons) < REASONS_MAX:
+                    self.reasons.append(_reason(row, verdict))
                 if self.rejects is not None:
                     cells = [row.line, verdict.code, verdict.detail, verdict.path, *row.source]
                     self.rejects.write(csv_line(cells))
@@ -205,6 +213,12 @@ def csv_line(cells: Sequence[object]) -> bytes:
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _reason(row: Row, verdict: Verdict) -> str:
+    """Return why a row was refused, its number masked: errors are shown to others, and kept (law 11)."""
+    to = masked(str(row.values.get("to", "")).lstrip("+"))
+    return f"line {row.line:,} (to {to}): {verdict.detail} ({verdict.code})"
 
 
 def _said(row: Row, verdict: Verdict) -> dict[str, Any]:

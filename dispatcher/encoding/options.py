@@ -60,6 +60,10 @@ class Options(TypedDict, total=False):
     """More information elements for the header of every segment, e.g. port addresses."""
     clusters: bool
     """Keep what people see as one character (emoji families, flags, accents) in one segment. Default True."""
+    controls: Literal["keep", "refuse"]
+    """What becomes of NUL, ESC and the other C0 control codes but TAB, LF, FF and CR: kept (the default) they
+    go out as UCS-2 or octets, where phones show nothing, a box, or end the text at a NUL; "refuse" names the
+    first. `replace_smart` takes them out."""
 
 
 class _Form(NamedTuple):
@@ -99,6 +103,7 @@ def encoder(
     data_codings: Mapping[Alphabet, int] | None = None,
     elements: bytes = b"",
     clusters: bool = True,
+    controls: Literal["keep", "refuse"] = "keep",
 ) -> Encoder:
     """Return the Encoder for these options; `Options` says what each means.
 
@@ -128,6 +133,7 @@ def encoder(
     _check_elements(elements)
     if not isinstance(clusters, bool):
         raise ConfigError(f"clusters is True or False, not {clusters!r}")
+    _one_of("controls", controls, ("keep", "refuse"))
     if languages and "gsm7" not in allowed:
         raise ConfigError("languages are tables of gsm7: allow it too")
     if method != "udh" and (languages or elements):
@@ -145,6 +151,7 @@ def encoder(
         codings,
         elements,
         clusters,
+        controls == "refuse",
     )
 
 
@@ -196,6 +203,7 @@ def _compiled(
     data_codings: tuple[tuple[Alphabet, int], ...],
     elements: bytes,
     clusters: bool,
+    strict: bool,
 ) -> Encoder:
     concatenation = _CONCATENATION[reference_bits]
 
@@ -220,6 +228,7 @@ def _compiled(
             packed=packing != "unpacked" and form.number == 0,
             pad_cr=pad_cr,
             decisive=decisive,
+            strict=strict,
         )
 
     plans: list[Plan] = []

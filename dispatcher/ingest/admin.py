@@ -14,18 +14,23 @@ may pause a carrier: it stands on loopback unless the configuration says otherwi
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
 
+from dispatcher.config import Config
 from dispatcher.errors import ConfigError, DispatcherError
 from dispatcher.faces import Admin
+from dispatcher.ingest import tls
+from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
-from dispatcher.ingest.tls import context_of
+from dispatcher.ingest.problems import Problem, respond
 from dispatcher.state import Check, State
 
 BODY_MAX: Final = 4096
@@ -34,6 +39,9 @@ SHUTDOWN_S: Final = 1.0
 """For what is being answered when we stop: none of it takes longer than a few milliseconds."""
 BACKLOG: Final = 64
 JSON: Final = "application/json"
+CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+TLS: Final = "admin.tls"
+"""The section of the configuration, for errors."""
 
 log = logging.getLogger("dispatcher.admin")
 
@@ -85,13 +93,15 @@ class AdminServer:
         self._version = version
         self._folder = folder or Path()
         self._runner: web.AppRunner | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def start(self) -> int:
         """Listen; return the port. OSError: it is taken. ConfigError: TLS cannot work."""
-        context = None
+        context = self._context = None
         if self._admin.tls is not None:
-            context = await asyncio.to_thread(context_of, "admin.tls", self._admin.tls, self._folder)
-        app = web.Application(client_max_size=BODY_MAX)
+            context = await asyncio.to_thread(tls.context_of, TLS, self._admin.tls, self._folder)
+            self._context = context
+        app = web.Application(client_max_size=BODY_MAX, middlewares=[_as_problems])
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/startupz", self._startupz)
         app.router.add_get("/readyz", self._readyz)
@@ -104,7 +114,8 @@ class AdminServer:
         await runner.setup()
         site = web.TCPSite(runner, self._admin.host, self._admin.port, ssl_context=context, backlog=BACKLOG)
         try:
-            await site.start()
+            with listening("admin", self._admin.host, self._admin.port):
+                await site.start()
         except OSError:
             await runner.cleanup()
             raise
@@ -112,6 +123,13 @@ class AdminServer:
         self.port = runner.addresses[0][1]
         log.info("admin port: %s:%d", self._admin.host, self.port)
         return self.port
+
+    async def reload(self, config: Config) -> None:
+        """Take up a new certificate. ConfigError: it is unfit, or the address has changed; all stays."""
+        check_fixed("admin", self._admin, config.admin)
+        if self._context is not None and config.admin.tls is not None:
+            await asyncio.to_thread(tls.reload, self._context, TLS, config.admin.tls, self._folder)
+        self._admin = config.admin
 
     async def stop(self, limit_ms: int) -> None:
         """Listen no more; what is being answered may end within the limit."""
@@ -162,11 +180,11 @@ class AdminServer:
     async def _switch(self, request: web.Request) -> web.Response:
         """Do it. A browser, which sends Origin, has no business here: some page in it might."""
         if "Origin" in request.headers:
-            return _json({"code": "forbidden", "detail": "not from a browser"}, 403)
+            return _problem(403, "forbidden", "not from a browser")
         if self._switches is None:
-            return _json({"code": "not_implemented", "detail": "no switches are wired up"}, 501)
+            return _problem(501, "not_implemented", "no switches are wired up")
         if not self._views.is_started:
-            return _json({"code": "starting", "detail": "the dispatcher is not open"}, 503)
+            return _problem(503, "starting", "the dispatcher is not open")
         name, action = request.match_info["name"], request.match_info["action"]
         switch: dict[str, Callable[[str], Awaitable[object]]] = {
             "pause": self._switches.pause,
@@ -176,11 +194,28 @@ class AdminServer:
         try:
             await switch[action](name)
         except ConfigError as error:
-            return _json({"code": "not_found", "detail": str(error)}, 404)
+            return _problem(404, "not_found", str(error))
         except DispatcherError as error:
-            return _json({"code": "not_now", "detail": str(error)}, 503)
+            return _problem(503, "not_now", str(error))
         log.warning("carrier %s by the admin port", action, extra={"carrier": name, "action": action})
         return _json({"carrier": name, "action": action})
+
+
+@web.middleware
+async def _as_problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Say what aiohttp refuses by itself as RFC 9457 does: no such path, not this method."""
+    try:
+        return await handler(request)
+    except web.HTTPClientError as error:
+        code = CODES.get(error.status, "malformed")
+        return _problem(error.status, code, error.reason, error.headers.get("Allow", ""))
+
+
+def _problem(status: int, code: str, detail: str, allow: str = "") -> web.Response:
+    title = HTTPStatus(status).phrase
+    return respond(Problem(title=title, status=status, code=code, detail=detail), allow=allow)
 
 
 def _json(value: object, status: int = 200) -> web.Response:

@@ -6,17 +6,18 @@ twice is refused and not silently lost. Decoders are made once; a line of NDJSON
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
+from dispatcher._ext.http import Reader, Writer
 from dispatcher.convert import did_you_mean
 from dispatcher.faces import ClassName
 from dispatcher.ingest.problems import Problem, problem
-from dispatcher.model import Accepted, Callback, Refused, SendRequest, TrafficClass
+from dispatcher.model import Accepted, Callback, Message, Refused, SendRequest, TrafficClass
 
 T = TypeVar("T")
 
@@ -102,38 +103,35 @@ def read_message(
         body = _message_decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return refused_by(error, MessageIn, line)
-    text, sender, name = body.text, body.sender, body.traffic_class
-    given = 1 + (text is not None) + (sender is not None) + (name is not None)
-    text = defaults.text if text is None else text
-    sender = defaults.sender if sender is None else sender
-    if (client_ref := body.client_ref) is not None:
-        given += 1
-    ttl_ms, send_after, url = body.ttl_ms, body.send_after, body.callback_url
-    numbers = ttl_ms is not None
-    if send_after is not None or url is not None:
-        given += (send_after is not None) + (url is not None)
+    (found,), quotes = _reader.read([body], defaults, source, key)
     # A name and a string have two quotes each; more than those are a quote in a text, a null, or one twice.
-    if bytes(line).count(b'"') > 4 * given + 2 * numbers and has_duplicates(line):
-        return Refused("duplicate_key", "a field stands in it twice", "", client_ref)
-    if text is None or sender is None:
-        return Refused("malformed", "it is missing", "sender" if sender is None else "text", client_ref)
-    url = defaults.callback_url if url is None else url
-    if url is not None and not _is_url(url):
-        detail = f"an http or https address of up to {URL_MAX:,} characters is expected"
-        return Refused("callback_malformed", detail, "callback", client_ref)
-    send_after = defaults.send_after if send_after is None else send_after
-    return SendRequest(
-        to=body.to,
-        text=text,
-        sender=sender,
-        traffic_class=CLASSES[name or defaults.traffic_class or "transactional"],
-        client_ref=client_ref,
-        idempotency_key=key,
-        ttl_ms=ttl_ms or defaults.ttl_ms or 0,
-        send_after_ms=0 if send_after is None else round(send_after.timestamp() * 1000),
-        source=source,
-        callback=None if url is None else Callback(url, CALLBACK_MASK),
-    )
+    if bytes(line).count(b'"') > quotes and has_duplicates(line):
+        return Refused("duplicate_key", "a field stands in it twice", "", body.client_ref)
+    return found
+
+
+def read_lines(octets: bytes, defaults: Defaults, source: str) -> list[SendRequest | Refused]:
+    """Return what whole lines ask for, one for each that is not empty."""
+    lines = octets.count(b"\n") + (not octets.endswith(b"\n"))
+    try:
+        bodies = _message_decoder.decode_lines(octets)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        bodies = []
+    if len(bodies) == lines:  # or one goes over several lines, or some are empty
+        found, quotes = _reader.read(bodies, defaults, source)
+        if octets.count(b'"') == quotes:
+            return found
+    return [
+        read_message(line, defaults, source) for line in octets.split(b"\n") if line and not line.isspace()
+    ]
+
+
+def read_all(bodies: list[Raw], defaults: Defaults, source: str) -> list[SendRequest | Refused]:
+    """Return what each of the JSON objects asks for."""
+    found = read_lines(b"\n".join(bodies), defaults, source)
+    if len(found) == len(bodies):
+        return found
+    return [read_message(each, defaults, source) for each in bodies]
 
 
 def read_batch(body: bytes) -> BatchIn | Refused:
@@ -155,19 +153,20 @@ def read_defaults(body: bytes) -> Defaults | Refused:
         return refused_by(error, Defaults, body)
 
 
-def results_of(verdicts: Sequence[Accepted | Refused]) -> list[MessageAccepted | Problem]:
-    """Return verdicts as they are told; a refusal's path starts at its own message."""
-    return [
-        MessageAccepted(
-            message_id=each.message_id,
-            client_ref=UNSET if each.message.client_ref is None else each.message.client_ref,
-            segments=each.message.segments,
-            is_repeated=each.is_repeated,
-        )
-        if isinstance(each, Accepted)
-        else problem(each)
-        for each in verdicts
-    ]
+def answers(verdicts: Iterable[Accepted | Refused]) -> bytes:
+    """Return verdicts as they are told, a line each; a refusal's path starts at its own message."""
+    return _writer.write(verdicts, lambda refused, _: encoder.encode(problem(refused)), b"\n")
+
+
+def results(verdicts: Iterable[Accepted | Refused], start: int) -> bytes:
+    """Return the elements of an array, whose first one is the message `start` of a batch."""
+
+    def said(refused: Refused, place: int) -> bytes:
+        told = problem(refused)
+        path = told.path if isinstance(told.path, str) else "$"
+        return encoder.encode(structs.replace(told, path=f"$.messages[{start + place}]{path[1:]}"))
+
+    return _writer.write(verdicts, said, b",")[:-1]
 
 
 _FIELD: Final = re.compile(
@@ -202,6 +201,25 @@ def refused_by(error: Exception, struct: type[Struct], body: bytes | Raw) -> Ref
         is_half = _HALF.search(bytes(body)) is not None
         what = "an escape is half of a surrogate pair" if is_half else "the JSON ends too early"
     return Refused("malformed", what.replace("`", ""), path)
+
+
+def _moment_ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _callback(url: str) -> Callback | None:
+    return Callback(url, CALLBACK_MASK) if _is_url(url) else None
+
+
+def _wrong(field: str, client_ref: str | None) -> Refused:
+    if field != "callback":
+        return Refused("malformed", "it is missing", field, client_ref)
+    detail = f"an http or https address of up to {URL_MAX:,} characters is expected"
+    return Refused("callback_malformed", detail, field, client_ref)
+
+
+_reader: Final = Reader(MessageIn, SendRequest, CLASSES, _moment_ms, _callback, _wrong)
+_writer: Final = Writer(Accepted, Message, encoder.encode)
 
 
 def _known(struct: type[Struct]) -> Sequence[str]:

@@ -11,16 +11,18 @@ from collections import Counter
 from typing import Any, Final
 
 from dispatcher.faces import Http
+from dispatcher.ingest.problems import raw
 
 LOOK_S: Final = 0.5
 """Between two looks for what is overdue: some 50 ns a connection."""
 FILES_SPARE: Final = 16
 """Of the limit of open files, left for those we cannot refuse: binds that come back, the store, a reload."""
 NEVER: Final = float("inf")
-_FULL: Final = b"HTTP/1.1 %s\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-ALL_FULL: Final = _FULL % b"503 Service Unavailable"
-ADDRESS_FULL: Final = _FULL % b"429 Too Many Requests"
-TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+RETRY_MS: Final = 1_000
+"""What those are told for whom there is no place: connections end all the time."""
+ALL_FULL: Final = raw("overloaded", "too many connections are open", RETRY_MS)
+ADDRESS_FULL: Final = raw("too_many_connections", "too many connections from your address are open", RETRY_MS)
+TOO_SLOW: Final = raw("too_slow", "the request did not come in time")
 
 
 class Gate:
@@ -31,12 +33,16 @@ class Gate:
         """By aiohttp's protocol of it."""
         self.counts: Counter[str] = Counter()
         """Since the start: accepted, refused, too_slow, not_reading."""
+        self._addresses: Counter[str] = Counter()
+        self._loop = asyncio.get_running_loop()
+        self.configure(http)
+
+    def configure(self, http: Http) -> None:
+        """Take up changed limits; connections that are open stay so."""
         self.header_s = http.header_timeout_ms / 1000
         self.idle_s = 2 * http.body_timeout_ms / 1000
         self._all_max = http.connections_max
         self._one_max = http.connections_of_one_max
-        self._addresses: Counter[str] = Counter()
-        self._loop = asyncio.get_running_loop()
 
     def admits(self, address: str, file: int = 0) -> bytes:
         """Count a connection in; return what it is told if there are too many, else nothing.

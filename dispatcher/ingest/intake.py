@@ -15,7 +15,7 @@ from dispatcher.faces import Http
 from dispatcher.ingest.door import Door
 from dispatcher.ingest.keys import ApiKey
 from dispatcher.model import Accepted, Refused, SendRequest, TrafficClass
-from dispatcher.policy.pace import NumberPace, Rate
+from dispatcher.policy.pace import Rate, number_pace
 
 SLICE: Final = 500
 """Messages read, admitted and answered in one turn of the loop: two milliseconds."""
@@ -70,40 +70,62 @@ class Intake:
         """By code, since the start."""
         self.accepted = 0
         self.repeated = 0
-        self._pace = NumberPace(http.per_number_minute_max, http.per_number_hour_max)
-        self._has_pace = bool(http.per_number_minute_max or http.per_number_hour_max)
         self._rates: dict[str, Rate] = {}
         self._clock_ms = clock_ms
+        self._paces = (-1, -1)
+        self.configure(http)
+
+    def configure(self, http: Http) -> None:
+        """Take up changed limits; numbers are counted anew then."""
+        if (paces := (http.per_number_minute_max, http.per_number_hour_max)) != self._paces:
+            self._paces, self._pace, self._has_pace = paces, number_pace(*paces), any(paces)
 
     async def take(
         self, caller: Caller, asked: Sequence[SendRequest | Refused]
     ) -> Sequence[Accepted | Refused]:
         """Return in order what became of each; what was refused while it was read stays so."""
-        verdicts: list[Accepted | Refused | None] = [None] * len(asked)
-        places: list[int] = []
-        going: list[SendRequest] = []
         now_ms = self._clock_ms()
         left = self._tokens(caller, len(asked), now_ms)
-        for place, request in enumerate(asked):
-            if isinstance(request, Refused):
-                verdicts[place] = request
-            elif (refused := self._judge(caller, request, left, now_ms)) is not None:
-                verdicts[place] = refused
-            else:
-                left -= 1
-                places.append(place)
-                going.append(request)
-        if caller.rate and left:
-            self._rates[caller.key_id].put_back(left)
-        if going:
-            for place, request, verdict in zip(places, going, await self._send(going), strict=True):
-                verdicts[place] = verdict
-                if self._has_pace and (isinstance(verdict, Refused) or verdict.is_repeated):
-                    self._pace.give_back(request.source, request.to)
-        self._count(verdicts)  # type: ignore[arg-type]
-        return verdicts  # type: ignore[return-value]  # none is None any more
+        judged = self._judge_all(caller, asked, left, now_ms)
+        going = [each for each in judged if not isinstance(each, Refused)]
+        if caller.rate and left > len(going):
+            self._rates[caller.key_id].put_back(left - len(going))
+        verdicts = await self._send(going) if going else []
+        self._count(going, verdicts)
+        if len(going) == len(judged):
+            return verdicts
+        following = iter(verdicts)
+        told = [each if isinstance(each, Refused) else next(following) for each in judged]
+        self.refused.update(each.code for each in judged if isinstance(each, Refused))
+        return told
 
-    def _judge(self, caller: Caller, request: SendRequest, left: int, now_ms: int) -> Refused | None:
+    def _judge_all(
+        self, caller: Caller, asked: Sequence[SendRequest | Refused], left: int, now_ms: int
+    ) -> list[SendRequest | Refused]:
+        """Return of each itself, if it may go, or why not. `left`: so many may, by the rate of the caller."""
+        judged: list[SendRequest | Refused] = []
+        requests = [each for each in asked if isinstance(each, SendRequest)]
+        if min(left, len(requests)) >= len(asked) and self._are_free(caller, requests):
+            judged += requests  # only the pace can stop one
+            for place, wait_ms in self._pace.take_all(requests, now_ms) if self._has_pace else ():
+                judged[place] = self._limited(requests[place], wait_ms)
+            return judged
+        for each in asked:
+            one = each if isinstance(each, Refused) else self._judge(caller, each, left, now_ms)
+            left -= not isinstance(one, Refused)
+            judged.append(one)
+        return judged
+
+    def _are_free(self, caller: Caller, requests: list[SendRequest]) -> bool:
+        """Whether nothing of what `_judge` asks first stops any of them."""
+        senders, classes = caller.senders, caller.traffic_classes
+        return (
+            not self.is_draining
+            and (not senders or senders.issuperset([each.sender for each in requests]))
+            and (not classes or classes.issuperset([each.traffic_class for each in requests]))
+        )
+
+    def _judge(self, caller: Caller, request: SendRequest, left: int, now_ms: int) -> SendRequest | Refused:
         if self.is_draining:
             detail = "the dispatcher is closing; nothing is wrong with this message"
             return Refused("closing", detail, "", request.client_ref, CLOSING_RETRY_MS)
@@ -116,14 +138,16 @@ class Intake:
             wait_ms = self._rates[caller.key_id].wait_ms
             return Refused("rate_limited", detail, "", request.client_ref, wait_ms)
         if self._has_pace and (wait_ms := self._pace.take(request.source, request.to, now_ms)):
-            if self.door.is_known(request):  # a repetition sends nothing: it is told what became of the first
-                self._pace.force(request.source, request.to)
-                return None
-            detail = (
-                f"to one number {self._pace.per_minute} a minute and {self._pace.per_hour} an hour may go"
-            )
-            return Refused("number_limited", detail, "to", request.client_ref, wait_ms)
-        return None
+            return self._limited(request, wait_ms)
+        return request
+
+    def _limited(self, request: SendRequest, wait_ms: int) -> SendRequest | Refused:
+        """Say what becomes of a request beyond the pace of its number."""
+        if self.door.is_known(request):  # a repetition sends nothing: it is told what became of the first
+            self._pace.force(request.source, request.to)
+            return request
+        detail = f"to one number {self._pace.per_minute} a minute and {self._pace.per_hour} an hour may go"
+        return Refused("number_limited", detail, "to", request.client_ref, wait_ms)
 
     def _tokens(self, caller: Caller, wanted: int, now_ms: int) -> int:
         if not caller.rate:
@@ -143,11 +167,18 @@ class Intake:
             detail = "the journal has failed; ask again with the same key: what is on disk is not taken twice"
         return [Refused(code, detail, "", each.client_ref, wait_ms) for each in going]
 
-    def _count(self, verdicts: Sequence[Accepted | Refused]) -> None:
-        for each in verdicts:
-            if isinstance(each, Refused):
-                self.refused[each.code] += 1
-            elif each.is_repeated:
-                self.repeated += 1
+    def _count(self, going: list[SendRequest], verdicts: list[Accepted | Refused]) -> None:
+        """Count verdicts; what sends nothing new does not count for its number."""
+        odd = [
+            (request, verdict)
+            for request, verdict in zip(going, verdicts, strict=True)
+            if isinstance(verdict, Refused) or verdict.is_repeated
+        ]
+        self.accepted += len(going) - len(odd)
+        for request, verdict in odd:
+            if self._has_pace:
+                self._pace.give_back(request.source, request.to)
+            if isinstance(verdict, Refused):
+                self.refused[verdict.code] += 1
             else:
-                self.accepted += 1
+                self.repeated += 1

@@ -22,8 +22,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from dispatcher.convert import problems
 from dispatcher.errors import ConfigError
-from dispatcher.faces import ClassName, Label
+from dispatcher.faces import LABEL_WORDS, ClassName, Http, Label
 
 log = logging.getLogger("dispatcher.ingest.keys")
 
@@ -89,23 +90,30 @@ def make_key(
         rate=rate,
         may_read_all=may_read_all,
     )
-    try:
-        msgspec.convert(msgspec.to_builtins(key), ApiKey)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"key: {error}") from None
+    for problem in problems(msgspec.to_builtins(key), ApiKey):
+        raise ConfigError(_plain(problem))
     return key, f"{_PREFIX}{key_id}_{secret}"
 
 
 def load(path: Path) -> tuple[ApiKey, ...]:
     """Return the keys of a file; of none, none. ConfigError: it cannot be read, or is no such file."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_File).keys
+        found = msgspec.json.decode(path.read_bytes())
+        for problem in problems(found, _File):
+            raise ConfigError(f"{path}: {_plain(problem)}")
+        return msgspec.convert(found, _File).keys
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: it is no file of keys, or is damaged: {error}") from None
+
+
+def _plain(problem: str) -> str:
+    """Return a problem in words: a pattern says little to a person."""
+    where, is_pattern, _ = problem.partition(": expected str matching regex")
+    return f"{where}: {LABEL_WORDS}" if is_pattern else problem
 
 
 def save(path: Path, keys: tuple[ApiKey, ...]) -> None:
@@ -149,6 +157,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def keys_path(http: Http, store: str, folder: Path) -> Path:
+    """Return the file of API keys; `folder` is where relative names of the configuration start."""
+    return folder / http.keys_file if http.keys_file else Path(store) / KEYS_FILE
 
 
 class KeyRing:

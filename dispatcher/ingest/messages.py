@@ -3,18 +3,18 @@
 import asyncio
 
 from aiohttp import web
-from msgspec import structs
 
 from dispatcher.ingest.bodies import (
     NO_DEFAULTS,
-    encoder,
+    answers,
     is_too_deep,
+    read_all,
     read_batch,
     read_message,
-    results_of,
+    results,
 )
 from dispatcher.ingest.intake import SLICE
-from dispatcher.ingest.problems import Problem, ProblemError, problem, respond
+from dispatcher.ingest.problems import ProblemError, problem, respond
 from dispatcher.ingest.service import JSON_TYPES, NDJSON_TYPES, Call, read_body
 from dispatcher.ingest.stream import post_stream
 from dispatcher.model import Refused, SendRequest
@@ -31,9 +31,7 @@ async def post_message(call: Call) -> web.StreamResponse:
     (verdict,) = await call.service.intake.take(call.caller, [asked])
     if isinstance(verdict, Refused):
         return respond(problem(verdict))
-    return web.Response(
-        status=202, body=encoder.encode(results_of([verdict])[0]), content_type="application/json"
-    )
+    return web.Response(status=202, body=answers([verdict])[:-1], content_type="application/json")
 
 
 async def post_batch(call: Call) -> web.StreamResponse:
@@ -42,15 +40,11 @@ async def post_batch(call: Call) -> web.StreamResponse:
         return await post_stream(call)
     _check_type(call.request, JSON_TYPES)
     messages = await read_messages(call)
-    results: list[bytes] = []
+    told: list[bytes] = []
     for start in range(0, len(messages), SLICE):
         verdicts = await call.service.intake.take(call.caller, messages[start : start + SLICE])
-        told = [
-            _at(result, place) if isinstance(result, Problem) else result
-            for place, result in enumerate(results_of(verdicts), start)
-        ]
-        results.append(encoder.encode(told)[1:-1])  # by the slice: all at once would take long
-    body = b'{"results":[' + b",".join(results) + b"]}"
+        told.append(results(verdicts, start))  # by the slice: all at once would take long
+    body = b'{"results":[' + b",".join(told) + b"]}"
     return web.Response(body=body, content_type="application/json")
 
 
@@ -68,13 +62,8 @@ async def read_messages(call: Call) -> list[SendRequest | Refused]:
     for start in range(0, len(batch.messages), SLICE):
         await asyncio.sleep(0)
         source = call.caller.source
-        found += [read_message(each, defaults, source) for each in batch.messages[start : start + SLICE]]
+        found += read_all(batch.messages[start : start + SLICE], defaults, source)
     return found
-
-
-def _at(result: Problem, place: int) -> Problem:
-    path = result.path if isinstance(result.path, str) else "$"
-    return structs.replace(result, path=f"$.messages[{place}]{path[1:]}")
 
 
 def _check_type(request: web.BaseRequest, types: tuple[str, ...]) -> None:

@@ -45,6 +45,7 @@ STATUSES: Final[dict[str, int]] = {
     # nothing is wrong with it: come again after Retry-After
     "rate_limited": 429,
     "number_limited": 429,
+    "too_many_connections": 429,
     "internal": 500,
     "not_implemented": 501,
     "overloaded": 503,
@@ -120,6 +121,16 @@ def problem(refused: Refused, path: str | None = None, at: str = "$") -> Problem
         client_ref=UNSET if refused.client_ref is None else refused.client_ref,
         retry_after_ms=refused.retry_after_ms or UNSET,
     )
+
+
+def raw(code: str, detail: str, retry_after_ms: int = 0) -> bytes:
+    """Return a whole answer, for who has no request yet; its connection is closed then."""
+    found = problem(Refused(code, detail, "", None, retry_after_ms))
+    body = _encoder.encode(found)
+    head = [f"HTTP/1.1 {found.status} {found.title}", f"Content-Type: {PROBLEM_JSON}"]
+    head += [f"Retry-After: {-(-retry_after_ms // 1000)}"] if retry_after_ms else []
+    head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    return "\r\n".join(head).encode("ascii") + body
 
 
 def respond(found: Problem, closes: bool = False, allow: str = "") -> web.Response:

@@ -15,6 +15,8 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +30,10 @@ from dispatcher.ingest.door import Door
 from dispatcher.ingest.events import get_events
 from dispatcher.ingest.gate import Gate, Link
 from dispatcher.ingest.intake import ANYBODY, Caller, Intake, caller_of
-from dispatcher.ingest.keys import KeyRing
+from dispatcher.ingest.keys import KeyRing, keys_path
+from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.lookups import cancel_message, check_messages, find_messages, get_message
+from dispatcher.ingest.malformed import Exchange
 from dispatcher.ingest.messages import post_batch, post_message
 from dispatcher.ingest.problems import ProblemError, problem, respond
 from dispatcher.ingest.service import Call, Route, Service
@@ -104,9 +108,12 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self._service = Service(self._door, self.http, self.intake, asyncio.Event())
         self.gate = gate = Gate(self.http)
-        server = self._server = web.Server(
-            self._handle,
-            access_log=None,
+        server = web.Server(self._handle)
+        exchange = partial(
+            Exchange,
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # None is meant to turn it off
             logger=_mute,
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE_S,
@@ -120,24 +127,37 @@ class HttpServer:
         if self.http.tls is not None:
             self._tls = await asyncio.to_thread(tls.context_of, TLS, self.http.tls, self._folder)
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self.http.header_timeout_ms / 1000}
-        self._listener = await loop.create_server(
-            lambda: Link(gate, server()), self.http.host, self.http.port, backlog=BACKLOG, **secured
-        )
+        with listening("http", self.http.host, self.http.port):
+            self._listener = await loop.create_server(
+                lambda: Link(gate, exchange()), self.http.host, self.http.port, backlog=BACKLOG, **secured
+            )
+        self._server = server
         self._tasks = [loop.create_task(gate.watch()), loop.create_task(self._warn_daily())]
         self.port = self._listener.sockets[0].getsockname()[1]
         log.info("messages on %s:%d", self.http.host, self.port, extra={"event": "http_port"})
         return self.port
 
-    async def reload(self, config: Config) -> None:
-        """Take up a new certificate for connections to come.
+    async def reload(self, config: Config, more: Sequence[Route] | None = None) -> None:
+        """Take up changed limits, keys and certificates for requests and connections to come; `more`: routes
+        of other doors, None: as they are. What is under way goes on as it began.
 
-        ConfigError: it is unfit, or the section has changed, which it cannot while we run; all stays.
+        ConfigError: a file is unfit, or a key has changed that cannot while we listen; all stays.
         """
-        if config.http != self.http:
-            raise ConfigError("http: it cannot change while the process runs; restart for that")
-        if self._tls is not None and self.http.tls is not None:
-            await asyncio.to_thread(tls.reload, self._tls, TLS, self.http.tls, self._folder)
-            await self.tell_days()
+        http = config.http
+        check_fixed("http", self.http, http)
+        keys, path = self.keys, keys_path(http, config.store, self._folder)
+        if path != keys.path:
+            keys = KeyRing(path)
+            await keys.open()
+        if self._tls is not None and http.tls is not None:
+            await asyncio.to_thread(tls.reload, self._tls, TLS, http.tls, self._folder)
+        self.http, self.keys = http, keys
+        self._service = replace(self._service, http=http)
+        self.gate.configure(http)
+        self.intake.configure(http)
+        if more is not None:
+            self._table = Table((*ROUTES, *more))
+        await self.tell_days()
 
     def certificate_days(self, now_s: float) -> float | None:
         """Return for how many days the certificate's file is still good (F45); None: there is no TLS.

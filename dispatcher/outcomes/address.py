@@ -27,6 +27,18 @@ def is_public(text: str) -> bool:
     return all(_is_public(each) for each in (address, *_inside(address)))
 
 
+def is_inside(host: str) -> bool:
+    """Say whether the host of an address is surely not public: a number in any notation, or this machine's
+    name. Nobody is asked: another name may stand for anything."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return not all(is_public(str(info[4][0])) for info in found)
+
+
 def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
     """Make the socket for an address that was looked up. ForbiddenAddressError: it is not public."""
     if not is_public(str(info[4][0])):

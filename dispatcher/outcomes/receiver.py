@@ -23,6 +23,9 @@ PROGRESS_S: Final = 1.0
 FAILED_S: Final = 1.0
 """Before what could not be written is written again."""
 
+ADVICE: Final = {"address_forbidden": "the address is not public; allow_private = true lets it be called"}
+"""By the word of a failure, for the log: what only a person can change."""
+
 
 class Answer(NamedTuple):
     """What came of a call."""
@@ -125,6 +128,7 @@ class Receiver:
         self._room = asyncio.Event()
         self._dirty = asyncio.Event()
         self._saved: list[asyncio.Future[None]] = []
+        self._advised: set[str] = set()
         self._is_stopping = False
         self._is_read = False
         self._calls: set[asyncio.Task[None]] = set()
@@ -254,6 +258,7 @@ class Receiver:
             self.queue.put_back(item, now_ms)
         else:
             self.failed += 1
+            self._advise(answer.why)
             was_down = self.queue.is_down
             self.queue.fail(item, answer.why, now_ms, answer.retry_after_ms)
             if item.parked_ms:
@@ -268,6 +273,12 @@ class Receiver:
         await written
         self.queue.free(item)
         self._wake.set()
+
+    def _advise(self, why: str) -> None:
+        """Say what to do about a failure that does not pass by itself, once."""
+        if why in ADVICE and why not in self._advised:
+            self._advised.add(why)
+            log.error("receiver %s: %s: %s", self.name, why, ADVICE[why])
 
     async def _call(self, parcel: Parcel, attempt: int) -> Answer:
         try:

@@ -1,15 +1,16 @@
 """How fast one sender may go: in all, and to one number (F72: runaway clients, pumped one-time codes).
 
-Pure: time is an argument, in whole milliseconds that only grow. A limit of 0 is none.
+Pure: time is an argument, in whole milliseconds that only grow. A limit of 0 is none. What goes to one number
+is counted in ext/pace.pyx.
 """
 
-from collections import OrderedDict
 from typing import Final
 
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 3_600_000
+from dispatcher._ext.pace import NumberPace
+from dispatcher.model import SendRequest
+
 NUMBERS_MAX: Final = 200_000
-"""Pairs of source and number that are remembered, some 250 octets each; the one that was quiet longest goes
+"""Pairs of source and number that are remembered, some 40 octets each; the one that was quiet longest goes
 first. A runaway client's number is never quiet."""
 
 
@@ -42,56 +43,6 @@ class Rate:
         return max(1, int((1 - self._tokens) * 1000 / self.per_second) + 1) if self._tokens < 1 else 0
 
 
-class NumberPace:
-    """Counts messages by source and number, in whole minutes and hours of the clock that `now_ms` is."""
-
-    def __init__(self, per_minute: int, per_hour: int, numbers_max: int = NUMBERS_MAX) -> None:
-        self.per_minute = per_minute
-        self.per_hour = per_hour
-        self._numbers_max = numbers_max
-        self._counts: OrderedDict[int, tuple[int, int, int, int]] = OrderedDict()
-        """By hash of source and number: minute, messages in it, hour, messages in it."""
-
-    def __len__(self) -> int:
-        return len(self._counts)
-
-    def take(self, source: str, number: str, now_ms: int) -> int:
-        """Count one message; return 0, or after how many milliseconds to come again: then it did not
-        count."""
-        key = _key(source, number)
-        minute, hour = now_ms // MINUTE_MS, now_ms // HOUR_MS
-        counts = self._counts
-        if (entry := counts.get(key)) is None:
-            counts[key] = minute, 1, hour, 1
-            if len(counts) > self._numbers_max:
-                counts.popitem(last=False)
-            return 0
-        counts.move_to_end(key)
-        in_minute = entry[1] if entry[0] == minute else 0
-        in_hour = entry[3] if entry[2] == hour else 0
-        if self.per_hour and in_hour >= self.per_hour:
-            return (hour + 1) * HOUR_MS - now_ms
-        if self.per_minute and in_minute >= self.per_minute:
-            return (minute + 1) * MINUTE_MS - now_ms
-        counts[key] = minute, in_minute + 1, hour, in_hour + 1
-        return 0
-
-    def force(self, source: str, number: str) -> None:
-        """Count one message beyond the limits."""
-        self._add(source, number, 1)
-
-    def give_back(self, source: str, number: str) -> None:
-        """Take back what was counted last: no message came of it."""
-        self._add(source, number, -1)
-
-    def _add(self, source: str, number: str, more: int) -> None:
-        if (entry := self._counts.get(key := _key(source, number))) is not None:
-            minute, in_minute, hour, in_hour = entry
-            self._counts[key] = minute, max(0, in_minute + more), hour, max(0, in_hour + more)
-
-
-def _key(source: str, number: str) -> int:
-    """Hash a source and the last ten digits of a number: its national and international forms are one."""
-    if not (number.isdecimal() and number.isascii()) and not (number[1:].isdecimal() and number[0] == "+"):
-        number = "".join(filter(str.isdecimal, number))
-    return hash((source, number[-10:]))
+def number_pace(per_minute: int, per_hour: int, numbers_max: int = NUMBERS_MAX) -> NumberPace:
+    """Return what counts messages to one number."""
+    return NumberPace(SendRequest, per_minute, per_hour, numbers_max)

@@ -158,6 +158,17 @@ class CarrierHealth:
             self._latency_ms = max(self._latency_ms, float(oldest_ms))
             self._settle()
 
+    def put_back(self, step_ms: int) -> None:
+        """Note that the clock was put back by so much: what was measured by it moves along."""
+        if self._up_since_ms is not None:
+            self._up_since_ms -= step_ms
+        self._paused_until_ms -= step_ms
+        self._probed_ms -= step_ms
+        self._slow_probed_ms -= step_ms
+        self._slots = [[0, 0] for _ in self._slots]
+        self._slot = self._total = self._abnormal = 0
+        self._settle()
+
     def pause(self, now_ms: int) -> None:
         """Open the circuit: nothing is sent, then probes are; each time for twice as long."""
         self._pause_ms = min(self._pause_ms * 2 or PAUSE_MS, PAUSE_MOST_MS)
@@ -259,6 +270,11 @@ class Health:
     def retire(self, carrier: int) -> None:
         """Pick a carrier no more; it still answers for what is on its way."""
         self._retired[carrier] = self._carriers.pop(carrier)
+
+    def put_back(self, step_ms: int) -> None:
+        """Note of all carriers that the clock was put back."""
+        for carrier in (*self._carriers.values(), *self._retired.values()):
+            carrier.put_back(step_ms)
 
     def forget(self, carrier: int) -> None:
         """Let go of a retired carrier."""

@@ -4,7 +4,6 @@ Law: with ``+`` nothing is rewritten; national forms are understood only where t
 country, and only where they can mean nothing else (PITFALLS 97 and 98). The reading is in ext/numbers.pyx.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from dispatcher._ext.numbers import Normaliser
@@ -14,13 +13,13 @@ from dispatcher.refusal import Code, Refusal
 from dispatcher.routing.countries import NATIONAL
 
 
-def normaliser(default_country: str | None = None) -> Callable[[str], str | Refusal]:
-    """Return the function from a number as written to its E.164 digits, or to why not.
+def normaliser(default_country: str | None = None) -> Normaliser:
+    """Return what leads from a number as written to its E.164 digits, or to why not.
 
     The digits are the argument itself where it is nothing but them. ConfigError: an unknown country.
     """
     if default_country is None:
-        return Normaliser(_REFUSALS).normalise
+        return Normaliser(_REFUSALS)
     if default_country not in NATIONAL:
         raise ConfigError(
             f"default_country: the national forms of {default_country!r} are not known here"
@@ -35,7 +34,7 @@ def normaliser(default_country: str | None = None) -> Callable[[str], str | Refu
         least=country.least,
         most=country.most,
         bare=country.bare,
-    ).normalise
+    )
 
 
 def _malformed(reason: str) -> Refusal:

@@ -21,6 +21,8 @@ from dispatcher.errors import ConfigError
 DIGITS: Final = 15
 HOLDERS_MAX: Final = 65_536
 """Pairs of operator and region: an index of two octets. Russia has some thousands."""
+HEADING: Final = "prefix_from,prefix_to,operator,region\n"
+"""Of the plain form."""
 _RUSSIA: Final = "7"
 
 
@@ -118,7 +120,7 @@ def overlaps(ranges: Iterable[Range]) -> Iterator[Complaint]:
 
 def written(ranges: Sequence[Range]) -> Iterator[str]:
     """Yield the lines of the plain form, with a heading and as short as prefixes can be; each ends in LF."""
-    yield "prefix_from,prefix_to,operator,region\n"
+    yield HEADING
     for each in ranges:
         first, last = f"{each.first:015d}", f"{each.last:015d}"
         length = DIGITS

@@ -5,7 +5,7 @@ carriers share the traffic by weight, a hash of n decides, not chance.
 
 Plan. Ranges of the numbering plan, calling codes and prefixes of the rules are laid over each other once;
 what comes out are zones: numbers that no rule can tell apart. A message then costs a search for its zone and
-a look-up of (zone, sender, class), which remembers the answer of the rules.
+a look-up of (zone, sender, class), which remembers the answer of the rules: ext/routes.pyx.
 """
 
 from array import array
@@ -16,6 +16,7 @@ from math import gcd
 from typing import Final, NamedTuple, TypeAlias
 
 from dispatcher._ext.numbers import RangeTable
+from dispatcher._ext.routes import Routes
 from dispatcher.config import WEIGHTS_MAX, Rule
 from dispatcher.convert import did_you_mean
 from dispatcher.errors import ConfigError
@@ -33,8 +34,6 @@ REMEMBERED_MAX: Final = 100_000
 ZONES_MAX: Final = 65_536
 """An index of two octets: operators times countries times sets of prefixes that rules name."""
 
-_SPREAD: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: neighbours land far apart (Knuth, 6.4)
-
 
 class Zone(NamedTuple):
     """What rules can ask about a number."""
@@ -50,7 +49,7 @@ _NOWHERE: Final = Zone(None, None, frozenset())
 class Router:
     """The rules of a configuration, compiled. `numbers` gives the number of each carrier by its name."""
 
-    __slots__ = ("_orders", "_ported", "_remembered", "_rules", "_table", "_zones")
+    __slots__ = ("_orders", "_rules", "_zones", "route")
 
     def __init__(
         self,
@@ -67,40 +66,25 @@ class Router:
             _check(f"routes[{index}].carriers", rule.carriers, numbers)
         self._rules = tuple(rules)
         self._orders = tuple(_orders(f"routes[{index}]", rule, numbers) for index, rule in enumerate(rules))
-        self._ported = ported if any(rule.operators for rule in rules) else None
-        self._zones, self._table = _lay_out(rules, plan)
-        self._remembered: dict[tuple[int, str | None, str, int], tuple[Route, ...]] = {}
+        moved = ported.find if ported is not None and any(rule.operators for rule in rules) else None
+        self._zones, table = _lay_out(rules, plan)
+        self.route: Final = Routes(table, moved, self._decide, REMEMBERED_MAX)
+        """(to, sender, traffic_class, n) -> carriers, best first; empty: no rule fits."""
 
     def __repr__(self) -> str:
         """Say how much was compiled."""
-        return f"<Router {len(self._rules)} rules, {len(self._zones)} zones, {len(self._table)} ranges>"
+        return f"<Router {len(self._rules)} rules, {len(self._zones)} zones, {self.route!r}>"
 
-    def route(self, to: str, sender: str, traffic_class: int, n: int) -> Route:
-        """Return the carriers of a message to the E.164 digits `to`, best first; empty: no rule fits."""
-        moved = self._ported.find(to) if self._ported is not None else None
-        key = (self._table.find(to), moved, sender, traffic_class)
-        orders = self._remembered.get(key)
-        if orders is None:
-            orders = self._decide(key)
-        if len(orders) == 1:
-            return orders[0]
-        return orders[(n * _SPREAD >> 32 & 0xFFFFFFFF) % len(orders)]
-
-    def _decide(self, key: tuple[int, str | None, str, int]) -> tuple[Route, ...]:
-        zone, moved, sender, traffic_class = key
+    def _decide(self, zone: int, moved: str | None, sender: str, traffic_class: int) -> tuple[Route, ...]:
+        """Return the orders among which a hash of n chooses."""
         place = self._zones[zone] if zone >= 0 else _NOWHERE
         if moved is not None:
             place = place._replace(operator=moved)
         name = TrafficClass(traffic_class).name.lower()
-        orders: tuple[Route, ...] = ((),)
-        for rule, its_orders in zip(self._rules, self._orders, strict=True):
+        for rule, orders in zip(self._rules, self._orders, strict=True):
             if _fits(rule, place, sender, name):
-                orders = its_orders
-                break
-        if len(self._remembered) >= REMEMBERED_MAX:
-            self._remembered.clear()
-        self._remembered[key] = orders
-        return orders
+                return orders
+        return ((),)
 
 
 def _fits(rule: Rule, place: Zone, sender: str, traffic_class: str) -> bool:

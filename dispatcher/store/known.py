@@ -12,7 +12,7 @@ from typing import Final
 
 import apsw
 
-from dispatcher.store.projection import PROJECTION, signed, unsigned
+from dispatcher.store.projection import PROJECTION, keys_part, message_of, signed, unsigned
 
 STATEMENT_KEYS: Final = 250
 """In one statement: a body of HTTP has some hundred."""
@@ -31,26 +31,33 @@ class KnownKeys:
         """Close the file."""
         self._connection.close()
 
-    def find(self, key_hashes: Sequence[int], up_to_n: int) -> dict[int, tuple[int, int]] | None:
+    def find(
+        self, key_hashes: Sequence[int], up_to_n: int, from_n: int = 0
+    ) -> dict[int, tuple[int, int]] | None:
         """Return n and body_hash of the newest message of each key that is known; of 0, none.
 
-        None: messages up to that number are not all folded yet; of 0, all that are there will do.
+        None: messages up to that number are not all folded yet; of 0, all that are there will do. What is
+        older than `from_n` need not be looked for, and may be told all the same.
         """
-        last_n = self._connection.execute("SELECT max(n) FROM message").get
-        if (last_n or 0) < up_to_n:
+        last_n = self._connection.execute("SELECT max(n) FROM message").get or 0
+        if last_n < up_to_n:
             return None
+        parts = range(keys_part(last_n), keys_part(from_n) + 1)
         found: dict[int, tuple[int, int]] = {}
-        for some in _batched(signed(each) for each in key_hashes if each):
-            for key_hash, n, body_hash in self._connection.execute(_query(len(some)), some):
-                found[unsigned(key_hash)] = n, unsigned(body_hash)
+        for part in reversed(parts):  # the newest last
+            for some in _batched(signed(each) for each in key_hashes if each):
+                for key, n, record in self._connection.execute(_query(len(some)), (part, *some)):
+                    message = message_of(record)
+                    if message.key_hash == unsigned(key):  # and not another one with such a hash
+                        found[message.key_hash] = n, message.body_hash
         return found
 
 
 @cache
 def _query(count: int) -> str:
-    """Of several messages with one key, SQLite takes body_hash from the row that has the greatest n."""
-    keys = f"key_hash IN ({','.join('?' * count)}) AND key_hash != 0"  # the index holds no 0
-    return f"SELECT key_hash, max(n), body_hash FROM message WHERE {keys} GROUP BY key_hash"
+    hashes = ",".join("?" * count)
+    query = "SELECT hash, n, record FROM lookup JOIN message USING (n) WHERE part = ?"
+    return f"{query} AND hash IN ({hashes}) ORDER BY n"
 
 
 def _batched(keys: Iterable[int]) -> Iterable[list[int]]:

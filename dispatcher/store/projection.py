@@ -3,11 +3,13 @@
 Law: it says what the journal says, up to the row that it notes in the same transaction. It can be deleted at
 any time and is then made again; so it is synced now and then only. A slice of the journal is folded in memory
 first: a message that lives briefly costs one insert.
+
+What SQLite is given is little: a message is its record and its trail, as they stand in the journal, and one
+table of hashes finds it by recipient, reference or key. What a hash finds is compared before it is told.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,8 @@ import apsw
 import msgspec
 
 from dispatcher._ext.events import read_events
-from dispatcher._ext.trails import add_trails, last_state
+from dispatcher._ext.fold import KEYS_PART, PART, Fold, hash_of_recipient, hash_of_ref
+from dispatcher._ext.trails import last_state
 from dispatcher.errors import StoreError
 from dispatcher.model import Event, Message, Outcome
 from dispatcher.store.reader import OnCorrupt, Reader
@@ -24,48 +27,43 @@ from dispatcher.store.schema import transaction
 from dispatcher.store.states import FINISHED, state_after
 
 PROJECTION: Final = "projection.db"
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the tables; one of another format is made again."""
 SLICE_OCTETS: Final = 16 << 20
-"""Of the journal in one transaction: some 50,000 messages with their events, 100 MB while it is folded."""
+"""Of the journal in one transaction: some 50,000 messages with their events."""
 LOOKUP_SLICES: Final = 4
 """What a look-up folds first, at most: some seconds of full load, a second or two of work."""
 CACHE_KIB: Final = 65_536
-"""Of the indexes in memory: their entries come in no order."""
+"""Of the tables in memory: hashes come in no order."""
+CHECKPOINT_PAGES: Final = 16_384
+"""64 MB of WAL before it is copied: pages of hashes are written again and again, and copied once."""
 STATEMENT_ROWS: Final = 100
 """In one statement: between two, the thread may have to wait for the loop's turn to end."""
+STATEMENT_LOOKUPS: Final = 500
+"""The same of what is small."""
 TRIM_ROWS: Final = 1_000
 """Deleted in one transaction."""
 
 _TABLES: Final = """
 CREATE TABLE message (
     n INTEGER PRIMARY KEY,
-    message_id BLOB NOT NULL,
-    recipient INTEGER NOT NULL,  -- digits of E.164, which begin with no 0
-    sender TEXT NOT NULL,
-    client_ref TEXT,
-    source TEXT NOT NULL,
-    traffic_class INTEGER NOT NULL,
-    carrier INTEGER NOT NULL,    -- the last one that was tried; before that the first of its route, 0 if none
-    segments INTEGER NOT NULL,
     accepted_ms INTEGER NOT NULL,
-    outcome INTEGER NOT NULL,    -- 0: none yet
-    reason INTEGER NOT NULL,
-    finished_ms INTEGER NOT NULL,
-    key_hash INTEGER NOT NULL,   -- as a signed number
-    body_hash INTEGER NOT NULL,  -- the same
+    has_ended INTEGER NOT NULL,
+    record BLOB NOT NULL,        -- the message as in the journal, without text and callback
     trail BLOB NOT NULL          -- its events, back to back
 ) STRICT;
-CREATE INDEX message_recipient ON message (recipient);
-CREATE INDEX message_client_ref ON message (client_ref) WHERE client_ref IS NOT NULL;
-CREATE INDEX message_key_hash ON message (key_hash) WHERE key_hash != 0;
+CREATE TABLE lookup (
+    part INTEGER NOT NULL,       -- a span of n: however much there is, what is new goes to few pages
+    hash INTEGER NOT NULL,       -- of recipient, client_ref or key
+    n INTEGER NOT NULL,
+    PRIMARY KEY (part, hash, n)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('seq', 0);
 """
-_COLUMNS: Final = (
-    "n, message_id, recipient, sender, client_ref, source, traffic_class, carrier, segments, accepted_ms, "
-    "outcome, reason, finished_ms, key_hash, body_hash, trail"
-)
+_NEWEST: Final = """
+    SELECT record, trail FROM lookup JOIN message USING (n)
+    WHERE part = ? AND hash = ? AND n < ? ORDER BY lookup.n DESC"""
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):
@@ -130,71 +128,97 @@ class Projection:
         """Fold the next slice of the journal, of at most so many rows; return how many. 0: it has caught
         up."""
         rows = self._reader.rows(self.seq, SLICE_OCTETS)[:most_rows]
-        accepted: dict[int, Message] = {}
-        trails: dict[int, bytes] = {}
+        fold = Fold()
         for row in rows:
             try:
                 if row.holds_messages:
-                    accepted.update((each.n, each) for each in unpack_messages(row.body, row.count))
+                    fold.add_messages(row.body, row.count)
                 elif row.stream == EVENTS_STREAM:
-                    add_trails(row.body, trails)
+                    fold.add_events(row.body)
             except StoreError:  # its CRC is right: written by a program that is wrong, and no reason to stop
                 self._on_corrupt(row.seq, row.stream, row.first, row.last)
         if rows:
-            inserts = [_row(each, trails.pop(each.n, b"")) for each in accepted.values()]
-            updates = [(n, trail, *_state(trail)) for n, trail in trails.items()]
+            fold.close()
             try:
                 with transaction(self._connection):
-                    self._insert(inserts)
-                    self._update(updates)
+                    self._write(fold.inserts, STATEMENT_ROWS, 5, _insert)
+                    self._write(fold.updates, STATEMENT_ROWS, 3, _update)
+                    self._write(fold.lookups, STATEMENT_LOOKUPS, 3, _find)
                     self._connection.execute("UPDATE meta SET value = ? WHERE key = 'seq'", (rows[-1].seq,))
             except apsw.CorruptError as error:
                 raise self._damaged(error) from error
             self.seq = rows[-1].seq
         return len(rows)
 
-    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        for some in _batched(rows):
-            values = _values(16, len(some))
-            self._connection.execute(
-                f"INSERT OR IGNORE INTO message ({_COLUMNS}) VALUES {values}", _flat(some)
-            )
-
-    def _update(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        for some in _batched(rows):
-            self._connection.execute(_update(len(some)), _flat(some))
+    def _write(
+        self, rows: Callable[[int], list[Any]], most: int, columns: int, statement: Callable[[str], str]
+    ) -> None:
+        """Many rows a statement: the thread waits for the GIL once, and not at every row."""
+        while values := rows(most):
+            self._connection.execute(statement(_values(columns, len(values) // columns)), values)
 
     # ---- looking up ----
 
     def lookup(self, n: int) -> Status | None:
         """Return a message by its number, or None."""
         self.refresh()
-        return next(iter(self._some("n = ?", (n,), 1)), None)
+        query = "SELECT record, trail FROM message WHERE n = ?"
+        return next(iter(self._read(query, (n,), 1, lambda message: True)), None)
 
     def by_client_ref(
         self, client_ref: str, most: int, before_n: int = 1 << 62, source: str | None = None
     ) -> list[Status]:
         """Return messages by the sender's name for them, newest first, from below a number on; `source`:
         only of this one."""
-        return self._newest("client_ref = ?", client_ref, most, before_n, source)
+        return self._newest(
+            hash_of_ref(client_ref), most, before_n, source, lambda each: each.client_ref == client_ref
+        )
 
     def by_number(
         self, to: str, most: int, before_n: int = 1 << 62, source: str | None = None
     ) -> list[Status]:
         """The same by their number, digits of E.164."""
-        return self._newest("recipient = ?", int(to), most, before_n, source)
+        return self._newest(hash_of_recipient(to), most, before_n, source, lambda each: each.to == to)
 
     def _newest(
-        self, condition: str, value: int | str, most: int, before_n: int, source: str | None
+        self, key: int, most: int, before_n: int, source: str | None, is_meant: Callable[[Message], bool]
     ) -> list[Status]:
+        """Look from part to part, the newest first."""
         self.refresh()
-        if source is None:
-            return self._some(f"{condition} AND n < ?", (value, before_n), most)
-        return self._some(f"{condition} AND n < ? AND source = ?", (value, before_n, source), most)
+        is_theirs = is_meant if source is None else lambda each: each.source == source and is_meant(each)
+        found: list[Status] = []
+        part = self._part_before(before_n // PART + 1)
+        while part >= 0 and len(found) < most:
+            found += self._read(_NEWEST, (part, key, before_n), most - len(found), is_theirs)
+            part = self._part_before(part)
+        return found
+
+    def _part_before(self, part: int) -> int:
+        """Return the part before one; -1: there is none."""
+        query = "SELECT coalesce(max(part), -1) FROM lookup WHERE part >= 0 AND part < ?"
+        try:
+            found: int = self._connection.execute(query, (part,)).get
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
+        return found
+
+    def _read(
+        self, query: str, values: tuple[int, ...], most: int, is_meant: Callable[[Message], bool]
+    ) -> list[Status]:
+        found: list[Status] = []
+        try:
+            for record, trail in self._connection.execute(query, values):
+                if is_meant(message := message_of(record)):
+                    found.append(_status(message, trail))
+                    if len(found) == most:
+                        break
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
+        return found
 
     def finished(self, numbers: Iterable[int]) -> set[int]:
         """Return which of these have an outcome, or are not known any more."""
-        query = "SELECT 1 FROM message WHERE n = ? AND outcome = 0"
+        query = "SELECT 1 FROM message WHERE n = ? AND has_ended = 0"
         return {n for n in numbers if self._connection.execute(query, (n,)).get is None}
 
     def count(self) -> int:
@@ -205,26 +229,20 @@ class Projection:
     def trim(self, before_ms: int) -> int:
         """Delete some of the oldest messages, if they were accepted before that time and have ended; return
         how many."""
-        oldest = f"SELECT n, accepted_ms, outcome FROM message ORDER BY n LIMIT {TRIM_ROWS}"
-        old = f"SELECT n FROM ({oldest}) WHERE accepted_ms < ? AND outcome != 0"
+        oldest = f"SELECT n, accepted_ms, has_ended, record FROM message ORDER BY n LIMIT {TRIM_ROWS}"
+        old = f"SELECT n, record FROM ({oldest}) WHERE accepted_ms < ? AND has_ended"
         with transaction(self._connection):
-            self._connection.execute(f"DELETE FROM message WHERE n IN ({old})", (before_ms,))
-            return self._connection.changes()
+            gone: list[tuple[int, bytes]] = self._connection.execute(old, (before_ms,)).fetchall()  # type: ignore[assignment]
+            lookups = [lookup for _, record in gone for lookup in _lookups(message_of(record))]
+            self._connection.executemany("DELETE FROM lookup WHERE part = ? AND hash = ? AND n = ?", lookups)
+            self._connection.executemany("DELETE FROM message WHERE n = ?", [(n,) for n, _ in gone])
+        return len(gone)
 
     def refresh(self) -> None:
         """Fold what is new, within reason."""
         for _ in range(LOOKUP_SLICES):
             if self.seq >= self._reader.bounds[1] or not self.catch_up():
                 break
-
-    def _some(self, condition: str, values: tuple[int | str, ...], most: int) -> list[Status]:
-        query = f"SELECT {_COLUMNS} FROM message WHERE {condition} ORDER BY n DESC LIMIT ?"
-        try:
-            return [_status(*row) for row in self._connection.execute(query, (*values, most))]
-        except apsw.CorruptError as error:
-            raise StoreError(
-                f"{self._path} is damaged: `dispatcher rebuild` makes it anew ({error})"
-            ) from error
 
     # ---- the file ----
 
@@ -268,52 +286,51 @@ def _connect(path: Path) -> apsw.Connection:
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA secure_delete=ON")  # what is trimmed is gone from the file
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.wal_autocheckpoint(CHECKPOINT_PAGES)
     return connection
 
 
-def _row(message: Message, trail: bytes) -> tuple[Any, ...]:
-    carrier, outcome, reason, finished_ms = _state(trail)
-    if not carrier and message.carriers:
-        carrier = message.carriers[0]
-    return (
+def message_of(record: bytes) -> Message:
+    """Return the message of a record, which has no text."""
+    return unpack_messages(record, 1)[0]
+
+
+def _status(message: Message, trail: bytes) -> Status:
+    carrier, code, finished_ms = last_state(trail)
+    return Status(
         message.n,
         message.message_id,
-        int(message.to),
+        message.to,
         message.sender,
         message.client_ref,
         message.source,
         message.traffic_class,
-        carrier,
+        carrier or next(iter(message.carriers), 0),
         message.segments,
         message.accepted_ms,
-        outcome,
-        reason,
+        code >> 16,
+        code & 0xFFFF,
         finished_ms,
-        signed(message.key_hash),
-        signed(message.body_hash),
+        message.key_hash,
+        message.body_hash,
         trail,
     )
 
 
-def _state(trail: bytes) -> tuple[int, int, int, int]:
-    """Carrier, outcome, reason, finished_ms."""
-    carrier, code, at_ms = last_state(trail)
-    return carrier, code >> 16, code & 0xFFFF, at_ms
+def _lookups(message: Message) -> list[tuple[int, int, int]]:
+    """Return by what a message is looked up, as Fold does."""
+    n = message.n
+    lookups = [(n // PART, hash_of_recipient(message.to), n)]
+    if message.client_ref is not None:
+        lookups.append((n // PART, hash_of_ref(message.client_ref), n))
+    if message.key_hash:
+        lookups.append((keys_part(n), signed(message.key_hash), n))
+    return lookups
 
 
-def _status(*columns: Any) -> Status:
-    n, message_id, recipient, *middle, key_hash, body_hash, trail = columns
-    return Status(*(n, message_id, str(recipient), *middle, unsigned(key_hash), unsigned(body_hash), trail))
-
-
-def _batched(rows: Sequence[tuple[Any, ...]]) -> Iterable[list[tuple[Any, ...]]]:
-    iterator = iter(rows)
-    while some := list(islice(iterator, STATEMENT_ROWS)):
-        yield some
-
-
-def _flat(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    return list(chain.from_iterable(rows))
+def keys_part(n: int) -> int:
+    """Return the part of the look-up table that holds the key of a message."""
+    return -1 - n // KEYS_PART
 
 
 @cache
@@ -322,17 +339,21 @@ def _values(columns: int, rows: int) -> str:
     return ",".join([row] * rows)
 
 
-@cache
-def _update(rows: int) -> str:
-    """Append to trails; what the new events do not say stays as it was."""
+def _insert(values: str) -> str:
+    return f"INSERT OR IGNORE INTO message VALUES {values}"
+
+
+def _find(values: str) -> str:
+    return f"INSERT OR IGNORE INTO lookup VALUES {values}"
+
+
+def _update(values: str) -> str:
+    """Append to trails."""
     return f"""
-        WITH new (n, trail, carrier, outcome, reason, finished_ms) AS (VALUES {_values(6, rows)})
+        WITH new (n, has_ended, trail) AS (VALUES {values})
         UPDATE message SET
             trail = CAST(message.trail || new.trail AS BLOB),
-            carrier = iif(new.carrier, new.carrier, message.carrier),
-            outcome = iif(new.outcome, new.outcome, message.outcome),
-            reason = iif(new.outcome, new.reason, message.reason),
-            finished_ms = iif(new.outcome, new.finished_ms, message.finished_ms)
+            has_ended = max(message.has_ended, new.has_ended)
         FROM new WHERE message.n = new.n"""
 
 

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import msgspec
 
+from dispatcher._ext.pack import Packer
 from dispatcher.errors import StoreError
 from dispatcher.model import Message
 
@@ -22,7 +23,8 @@ ROW_OCTETS_MAX: Final = 1 << 20
 
 _ARRAY32: Final = b"\xdd"
 _HEAD: Final = Struct("<qqqqqq")
-_encode: Final = msgspec.msgpack.Encoder().encode
+packer: Final = Packer(Message, msgspec.msgpack.Encoder().encode)
+"""Of all records of messages."""
 _decode: Final = msgspec.msgpack.Decoder(list[Message]).decode
 
 
@@ -56,7 +58,7 @@ class StoredRow(msgspec.Struct, frozen=True, gc=False):
 
 def pack_messages(messages: Iterable[Message]) -> bytes:
     """Return the body of a row that holds these messages."""
-    return b"".join(map(_encode, messages))
+    return packer.pack(messages)
 
 
 def unpack_messages(body: bytes, count: int) -> list[Message]:

@@ -1,7 +1,8 @@
 """A new journal of all that is whole in a damaged one.
 
-Law: no record changes; what cannot be read is named. The damaged file stays beside the new one. Snapshots are
-not taken along: a restart reads all events instead.
+Law: no record changes; what cannot be read is named. The damaged file stays beside the new one. What lost
+rows said is put back where it is known, see mend.py. Snapshots are not taken along: a restart reads all
+events instead.
 """
 
 import mmap
@@ -17,6 +18,7 @@ from dispatcher._ext.trails import add_trails
 from dispatcher.errors import StoreError
 from dispatcher.store import names
 from dispatcher.store.lock import Lock
+from dispatcher.store.mend import Mended, mend
 from dispatcher.store.records import EVENTS_STREAM, StoredRow, checksum
 from dispatcher.store.salvage import Salvage
 from dispatcher.store.schema import JOURNAL, open_writer, settle, sync_names, transaction
@@ -32,6 +34,10 @@ class Repaired(msgspec.Struct, frozen=True):
 
     rows: int
     lost: list[int]
+    known: int
+    """Events of lost rows that the projection had kept: they are put back."""
+    doubtful: int
+    """Messages of which it is not known whether lost rows claimed them: they count as not answered."""
 
 
 def repair(folder: Path) -> Repaired:
@@ -42,6 +48,8 @@ def repair(folder: Path) -> Repaired:
     lock = Lock(folder)
     try:
         trimmed_seq = _copy_wal(folder)
+        wal = folder / f"{JOURNAL}-wal"
+        is_tail_lost = trimmed_seq is None and wal.is_file() and wal.stat().st_size > 0
         path, workshop = folder / JOURNAL, folder / _WORKSHOP
         if not path.is_file() or not path.stat().st_size:
             raise StoreError(f"{folder} holds no {JOURNAL}")
@@ -52,7 +60,7 @@ def repair(folder: Path) -> Repaired:
             workshop.mkdir(mode=0o700, exist_ok=True)
             for old in workshop.iterdir():
                 old.unlink()
-            lost = _write(workshop, found, trimmed_seq)
+            lost, mended = _write(workshop, found, trimmed_seq, folder, is_tail_lost)
         path.rename(folder / DAMAGED)
         (workshop / JOURNAL).rename(path)
         for suffix in ("-wal", "-shm"):
@@ -61,7 +69,7 @@ def repair(folder: Path) -> Repaired:
         sync_names(folder)
     finally:
         lock.release()
-    return Repaired(len(found.rows), lost)
+    return Repaired(len(found.rows), lost, mended.known, mended.doubtful)
 
 
 def _copy_wal(folder: Path) -> int | None:
@@ -82,8 +90,10 @@ def _copy_wal(folder: Path) -> int | None:
     return None
 
 
-def _write(workshop: Path, found: Salvage, trimmed_seq: int | None) -> list[int]:
-    """Write a journal of what was found; return the seq of what was not."""
+def _write(
+    workshop: Path, found: Salvage, trimmed_seq: int | None, folder: Path, is_tail_lost: bool
+) -> tuple[list[int], Mended]:
+    """Write a journal of what was found; return the seq of what was not, and what is known of that."""
     connection = open_writer(workshop)
     columns = "seq, at_ms, stream, first, last, count, body, crc"
     statement = f"INSERT INTO journal ({columns}) VALUES (?,?,?,?,?,?,?,?)"
@@ -100,6 +110,10 @@ def _write(workshop: Path, found: Salvage, trimmed_seq: int | None) -> list[int]
             names.add(connection, *name)
         low, high = (seqs[0], seqs[-1]) if seqs else (1, 0)
         trimmed_seq = low - 1 if trimmed_seq is None else min(trimmed_seq, low - 1)
+        lost = sorted({*range(trimmed_seq + 1, high + 1)}.difference(seqs))
+        mended = mend(map(found.row, seqs), lost, folder, is_tail_lost)
+        for row in mended.rows:
+            connection.execute(statement, (*astuple(row), checksum(row)))
         marks = {
             "trimmed_seq": trimmed_seq,
             "trimmed_n": max(first_n - 1, 0),
@@ -109,7 +123,7 @@ def _write(workshop: Path, found: Salvage, trimmed_seq: int | None) -> list[int]
     settle(connection)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     connection.close()  # synced: the WAL is copied and deleted
-    return sorted({*range(trimmed_seq + 1, high + 1)}.difference(seqs))
+    return sorted(set(lost).difference(row.seq for row in mended.rows)), mended
 
 
 def _highest_n(row: StoredRow) -> int:

@@ -63,8 +63,14 @@ class Stored:
     def project(self, folder: Path) -> None:
         """Read the projection too, which may be behind where a process was killed."""
         with closing(sqlite3.connect(folder / "projection.db")) as projection:
-            rows = projection.execute("SELECT client_ref, outcome FROM message WHERE outcome != 0")
-            self.projected = {token: Outcome(outcome) for token, outcome in rows}
+            rows = projection.execute("SELECT record, trail FROM message WHERE has_ended")
+            for record, trail in rows:
+                at = 0
+                while at < len(trail):  # the last outcome counts
+                    kind, _, _, code, _, _, tail_octets = _HEAD.unpack_from(trail, at)
+                    if kind in (EventKind.FINISHED, EventKind.CORRECTED):
+                        self.projected[msgspec.msgpack.decode(record)[12]] = Outcome(code >> 16)
+                    at += _HEAD.size + tail_octets
 
     def doubtful(self) -> set[Place]:
         """Return the segments that may have been written and of which no more is known."""

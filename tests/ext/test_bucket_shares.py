@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher._ext.bucket import Bucket
+from dispatcher.errors import ConfigError
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -27,6 +28,16 @@ def test_lower_classes_leave_the_reserve_alone() -> None:
     assert poll(bucket, 3, (0, 0, 0, 100))[3] == pytest.approx(3 * 800, rel=0.02)
     assert bucket.take(3 * SECOND, 500, 0) >= 200
     assert sum(bucket.used(3 * SECOND)) <= 1000
+
+
+def test_reserves_may_change() -> None:
+    """From the change on the new reserve is kept; what cannot be is refused and changes nothing."""
+    bucket = Bucket(0, 1000, reserved=NONE)
+    assert poll(bucket, 2, (0, 0, 0, 100))[3] >= 1900
+    bucket.set_reserved(2 * SECOND, (0.5, 0.0, 0.0, 0.0))
+    with pytest.raises(ConfigError, match="reserved"):
+        bucket.set_reserved(2 * SECOND, (0.5, 0.5, 0.0, 0.0))
+    assert poll(bucket, 4, (0, 0, 0, 100), 3 * SECOND)[3] == pytest.approx(4 * 500, rel=0.02)
 
 
 def test_a_reserve_that_is_used_is_not_kept_twice() -> None:

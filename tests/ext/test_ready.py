@@ -56,6 +56,11 @@ class AgainstList(RuleBasedStateMachine):
         assert self.ready.pull(most, self.now, self.pulled) == len(expected)
         assert self.pulled == before + expected
 
+    @rule(start=st.integers(0, 200), most=st.integers(0, 100))
+    def peek(self, start: int, most: int) -> None:
+        """Any of them; nothing moves."""
+        assert self.ready.peek(start, most) == self.waiting[start : start + most]
+
     @rule()
     def sweep(self) -> None:
         """All that is over."""

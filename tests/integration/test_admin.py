@@ -1,5 +1,6 @@
 """The admin port over real sockets: what it says is what the simulated carriers and the journal say."""
 
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -225,8 +226,18 @@ class Switchboard:
         self.done.append((action, name))
 
 
+def is_problem(status: int, body: str, content_type: str) -> None:
+    """See that what was refused says so as RFC 9457 does."""
+    if status >= 400:
+        assert content_type == "application/problem+json"
+        found = json.loads(body)
+        assert found["status"] == status
+        assert found["code"]
+        assert found["detail"]
+
+
 def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
-    """pause, resume and drain reach the dispatcher; unknown names, GET and browsers do not."""
+    """pause, resume and drain reach the dispatcher; unknown names, GET and browsers get a problem."""
 
     async def scenario() -> None:
         board = Switchboard()
@@ -239,7 +250,7 @@ def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
 
             async def post(path: str, **more: Any) -> int:
                 async with client.post(f"/v1/carriers/{path}", **more) as response:
-                    await response.read()
+                    is_problem(response.status, await response.text(), response.content_type)
                     return response.status
 
             for action in ("pause", "resume", "drain"):
@@ -248,7 +259,11 @@ def test_carriers_are_switched_by_post_alone(tmp_path: Path) -> None:
             assert await post("c1:pause") == 404
             assert await post("c0:explode") == 404
             assert await post("c0:pause", headers={"Origin": "https://example.com"}) == 403
-            assert (await get(client, "/v1/carriers/c0:pause"))[0] == 405
+            for path, status in (("/v1/carriers/c0:pause", 405), ("/v2/nothing", 404)):
+                async with client.get(path) as response:
+                    assert response.status == status
+                    is_problem(status, await response.text(), response.content_type)
+                    assert response.headers.get("Allow") == ("POST" if status == 405 else None)
             assert len(board.done) == 3
             assert (await get(client, "/version"))[1] == '{"version":"1.2.3"}'
             async with unwired.post("/v1/carriers/c0:pause") as response:

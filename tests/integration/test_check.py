@@ -103,3 +103,28 @@ def test_it_has_no_effect(tmp_path: Path) -> None:
             assert set(copies(smsc).values()) == {2}
 
     run(scenario())
+
+
+def test_a_text_that_turns_its_order_is_warned_of(tmp_path: Path) -> None:
+    """Marks of direction are legal and go; a check names those that turn what is read. Control codes and
+    halves of surrogate pairs are refused by the same check, and by sending."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
+            texts = ("pay \u202e100", "\u05e9\u05dc\u200f 100", "a\x00b", "a\ud800")
+            asked = [request(number, text=text) for number, text in enumerate(texts)]
+            turned, hebrew, nul, half = await dispatcher.check(asked)
+            assert isinstance(turned, Checked)
+            assert isinstance(hebrew, Checked)
+            assert turned.warnings == (
+                "position 4: U+202E RIGHT-TO-LEFT OVERRIDE turns the order of what follows it",
+            )
+            assert hebrew.warnings == ()
+            sent = await dispatcher.send(asked)
+            accepted(sent[:2])
+            for refused in (nul, half, *sent[2:]):
+                assert isinstance(refused, Refused)
+                assert (refused.code, refused.field) == ("text_not_encodable", "text")
+                assert refused.detail.startswith("position 1: U+")
+
+    run(scenario())

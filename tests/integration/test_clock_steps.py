@@ -114,3 +114,28 @@ def test_the_clock_is_put(
         assert audit(tmp_path / "store").is_right
 
     run(scenario())
+
+
+def test_a_retry_waits_no_longer_when_the_clock_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F12: what was refused for now, to be tried again in half a minute, is due in half a minute still after
+    the clock has gone back by a day; a message for a time of its own waits for that."""
+    machine = Machine(monkeypatch)
+
+    async def scenario() -> None:
+        async with (
+            Simulator(Behaviour(errors={"RMSGQFUL": 1.0})) as smsc,
+            Dispatcher(config_for(tmp_path, smsc)) as dispatcher,
+        ):
+            schedule = dispatcher.pipeline.aftermath.schedule
+            named_ms = wall_ms() + HOUR_MS
+            accepted(await dispatcher.send([request(1), request(2, send_after_ms=named_ms)]))
+            await until(lambda: len(schedule) == 2, "it waits for its second try")
+            machine.ahead_ms -= 24 * HOUR_MS
+            await until(lambda: schedule.next_ms <= wall_ms() + MINUTE_MS, "it is due soon")
+            assert [due.segment for due in schedule.pop(wall_ms() + MINUTE_MS, 10)] == [0]
+            assert not schedule.pop(named_ms - 1, 10)
+            assert len(schedule) == 1
+
+    run(scenario())

@@ -1,6 +1,7 @@
 """Traffic classes: codes go first, nobody starves; deadlines, send_after, cancel."""
 
 import asyncio
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from dispatcher._ext.pdu import Pdu, decode
 from dispatcher.app import Dispatcher
+from dispatcher.config import Config
 from dispatcher.model import Accepted, EventKind, Outcome, Reason, SendRequest, TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
 from tests.integration.house import (
@@ -114,6 +116,36 @@ def test_a_share_of_the_window_is_reserved(tmp_path: Path) -> None:
                 assert wire.submits == 120
                 smsc.account("bank").act("resume")
                 await outcomes(dispatcher, 400)
+
+    run(scenario())
+
+
+def test_a_share_of_the_tps_is_reserved(tmp_path: Path) -> None:
+    """A campaign alone never takes the part of the TPS that codes have reserved; a reload gives it back."""
+
+    async def scenario() -> None:
+        async with Simulator() as smsc:
+
+            def config(reserved_tps: float) -> Config:
+                classes = {"authorization": {"reserved_tps": reserved_tps}}
+                return config_for(tmp_path, smsc, carrier={"tps": 100}, classes=classes)
+
+            async with Dispatcher(config(0.4)) as dispatcher:
+                (lane,) = dispatcher.pipeline.lanes.values()
+                accepted(await dispatcher.send(requests(300, MARKETING)))
+                most = 0
+
+                def used() -> int:
+                    nonlocal most
+                    most = max(most, count := lane.bucket.used(time.monotonic_ns())[MARKETING])
+                    return count
+
+                await until(lambda: used() >= 58, "nearly all that it may take")
+                await until(lambda: copies(smsc).total() > 150, "more than a second of it")
+                used()
+                assert most <= 60
+                await dispatcher.reload(config(0.0))
+                await until(lambda: used() > 80, "all of it")
 
     run(scenario())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher.__main__ import main
 from tests.fake_daemon import FakeDaemon
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +156,43 @@ def test_refused_rows_cost_only_themselves(fake: FakeDaemon, file: Path, tmp_pat
         ("9", "number_malformed"), (str(ROWS + 2), "malformed"), (str(ROWS + 3), "malformed"),
     ]  # fmt: skip
     assert (rows[0]["phone"], rows[0]["path"]) == ("+79000000007", "$.to")
+
+
+def test_refused_rows_say_why(fake: FakeDaemon, file: Path) -> None:
+    """The first are named by line and reason, their numbers masked, and it is said that there are more."""
+    for number in range(7, 14):
+        fake.flaws[f"Text {number}"] = {"code": "number_malformed", "detail": "no number", "path": "$.to"}
+    code, out, err = send(fake, "--file", str(file), *WORDS, "--quiet")
+    assert (code, out) == (65, "2,300 messages, 2,293 accepted, 7 refused\n")
+    assert err.splitlines() == [
+        *(
+            f"dispatcher send: line {n} (to 7900***{n - 2:04d}): no number (number_malformed)"
+            for n in range(9, 14)
+        ),
+        "dispatcher send: and more; --rejects FILE lists them all",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        *(("--wait", value, "a number above 0") for value in ("nan", "-2", "0", "inf", "soon")),
+        *(("--rate", value, "a number above 0") for value in ("-3", "0", "nan")),
+        *(("--patience", value, "0 or more") for value in ("nan", "-1")),
+        ("--ttl-ms", "-5", "a whole number from 1 on"),
+        ("--limit", "1.5", "a whole number from 1 on"),
+    ],
+)
+@pytest.mark.parametrize("words", [["--to", "+79001234567", "Hello"], ["--file", "campaign.csv"]])
+def test_numbers_that_make_no_sense(
+    words: list[str], option: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are refused before anything is asked, for one message as for a file: what would do is said."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["send", *words, option, value])
+    said = capsys.readouterr().err
+    assert f"argument {option}: expected {expected}" in said
+    assert f"got '{value}'" in said
 
 
 def test_what_is_temporary_is_asked_again(fake: FakeDaemon, file: Path) -> None:

@@ -6,11 +6,22 @@ import pytest
 
 from dispatcher.app import Dispatcher
 from dispatcher.errors import ConfigError
+from dispatcher.evacuation import MOVE_MOST
 from dispatcher.model import Outcome, Reason, TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
 from dispatcher.simulator.behaviour import Receipts
 from dispatcher.survey import Survey
-from tests.integration.house import Clock, accepted, config_for, copies, outcomes, requests, run, until
+from tests.integration.house import (
+    Clock,
+    accepted,
+    config_for,
+    copies,
+    outcomes,
+    request,
+    requests,
+    run,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(120)
 DELIVERED = (Outcome.DELIVERED, Reason.RECEIPT)
@@ -69,6 +80,38 @@ def test_what_a_paused_carrier_had_goes_elsewhere(tmp_path: Path) -> None:
                 assert set((await outcomes(dispatcher, 400)).values()) == {DELIVERED}
                 assert first.ledger.of("bank").submits <= 10
                 assert set((copies(first) + copies(second)).values()) == {1}
+
+    run(scenario())
+
+
+def test_who_has_nowhere_to_go_stands_in_nobodys_way(tmp_path: Path) -> None:
+    """Behind thousands that only the paused carrier may send, those with another one leave it; the first stay
+    in their order."""
+    many = MOVE_MOST * 2 + 500
+
+    async def scenario() -> None:
+        async with Simulator() as first, Simulator() as second:
+            routes = [{"carriers": ["c0"], "senders": ["Only"]}, {"carriers": ["c0", "c1"]}]
+            config = config_for(tmp_path, first, second, routes=routes)
+            async with Dispatcher(config) as dispatcher:
+                await all_bound(dispatcher)
+                lane, other = dispatcher.pipeline.lanes.values()
+                lane.pause(True)
+                only = [request(number, MARKETING, sender="Only") for number in range(many)]
+                accepted(await dispatcher.send(only))
+                accepted(await dispatcher.send(requests(50, MARKETING, first=many)))
+                other.pause(True)
+                await dispatcher.pause("c0")
+                queue = lane.queues[MARKETING]
+                await until(lambda: len(queue.waiting) == many, "those with another carrier have left")
+                left = [each.n for each in queue.waiting.peek(0, many)]
+                assert left == sorted(left)
+                dispatcher.pipeline.aftermath.tick()
+                assert set((await outcomes(dispatcher, 50)).values()) == {DELIVERED}
+                await dispatcher.resume("c0")
+                assert set((await outcomes(dispatcher, many + 50)).values()) == {DELIVERED}
+                assert set((copies(first) + copies(second)).values()) == {1}
+                assert second.ledger.of("bank").submits == 50
 
     run(scenario())
 

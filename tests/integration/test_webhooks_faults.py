@@ -265,8 +265,11 @@ class Names(AbstractResolver):
         ("http://2130706433:{port}/", ""),
     ],
 )
-def test_no_address_inside_is_called(tmp_path: Path, url: str, means: str) -> None:
-    """F93: without allow_private no connection is made inside, whatever a name or number stands for."""
+def test_no_address_inside_is_called(
+    tmp_path: Path, url: str, means: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F93: without allow_private no connection is made inside, whatever a name or number stands for; the log
+    names the setting, once."""
 
     async def scenario() -> None:
         async with Simulator() as smsc, Listener() as listener:
@@ -283,6 +286,9 @@ def test_no_address_inside_is_called(tmp_path: Path, url: str, means: str) -> No
                 whys = {each[2].why for each in receiver.queue._waiting}
                 assert whys <= {"address_forbidden", "address_malformed"}
                 assert listener.calls == []
+                if "address_forbidden" in whys:
+                    advice = [line for line in caplog.messages if "allow_private = true" in line]
+                    assert len(advice) == 1
 
     run(scenario())
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from dispatcher._ext.admit import Batch
 from dispatcher._ext.keys import message_id
-from dispatcher.admission import LATER, MARK_MS, Admission, Batch, number_of
+from dispatcher.admission import LATER, MARK_MS, Admission, number_of
 from dispatcher.carrier.profile import load
 from dispatcher.config import HOUR_MS, Carrier, Config, from_dict
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
@@ -274,5 +275,5 @@ def test_messages_are_divided_by_queue() -> None:
     classes = [TrafficClass.MARKETING, TrafficClass.SERVICE, TrafficClass.MARKETING]
     asked = [request(traffic_class=each) for each in classes] + [request(send_after_ms=NOW_MS + 1)]
     batch: Batch = door.admit(asked, NOW_MS)
-    by_queue = {key: [each.n for each in found[0]] for key, found in batch.by_queue().items()}
+    by_queue = {key: [each.n for each in found.messages] for key, found in batch.groups.items()}
     assert by_queue == {(1, 3): [1, 3], (1, 2): [2]}

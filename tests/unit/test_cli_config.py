@@ -68,6 +68,36 @@ def test_every_problem_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["problems"] == lines
 
 
+@pytest.mark.parametrize(
+    ("host", "is_right"),
+    [
+        *(
+            (host, False)
+            for host in ("10.1.2.3", "127.1", "2130706433", "localhost", "crm.localhost", "[::1]")
+        ),
+        *((host, True) for host in ("crm.example", "10.example", "9.9.9.9", "[2001:4860:4860::8888]")),
+    ],
+)
+def test_an_address_inside_is_told(
+    host: str,
+    is_right: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A webhook that would never be called: the key and the setting are named; with it, all is right."""
+    monkeypatch.setenv("CRM_SECRET", "whsec_" + "QUJD" * 8)
+    text = CONFIG.replace("https://crm.example", f"http://{host}:8000")
+    path = written(tmp_path, text)
+    assert main(["config", "check", "--config", path]) == (0 if is_right else 78)
+    said = capsys.readouterr().err
+    if not is_right:
+        assert said.startswith(f"{path}:11: webhooks.crm.url: the address is not public")
+        assert "allow_private = true" in said
+        written(tmp_path, text + "allow_private = true\n")
+        assert main(["config", "check", "--config", path]) == 0
+
+
 def test_files_that_it_names_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Secrets, certificates, profiles and plans of numbers: what would be found only at the start."""
     text = 'numbering_plan = "plan.csv"\n' + CONFIG.replace(

@@ -88,12 +88,17 @@ def test_a_password_is_never_shown() -> None:
     assert "s3cret" not in repr(config)
 
 
+NAMES = [each.name.lower() for each in TrafficClass]
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({}, "store: it is missing"),
     (first(tsp=1), "carriers.first.tsp: unknown key; did you mean 'tps'?"),
     (first(port="2775"), "carriers.first.port: expected int, got str"),
     (first(port=0), "carriers.first.port: expected int >= 1"),
     (first(tps=float("nan")), "carriers.first.tps: expected a finite number, got nan"),
+    (
+        changed(lambda data: data.update(classes={name: {"reserved_tps": 0.3} for name in NAMES})),
+        "classes: reserved_tps: the classes together reserve 1.2; 0.9 at most",
+    ),
     (first(tps=0), "carriers.first.tps: expected float > 0.0"),
     (first(password="123456789"), "carriers.first.password: expected str of length <= 8"),
     (

@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from dispatcher.__main__ import main
+from dispatcher.errors import ConfigError
 from dispatcher.ingest.bodies import NO_DEFAULTS, is_too_deep, read_batch, read_message
 from dispatcher.ingest.keys import KeyRing, load, locked, make_key, save
 from dispatcher.ingest.problems import STATUSES
 from dispatcher.ingest.stream import Lines
 from dispatcher.model import Refused, SendRequest
-from dispatcher.policy.pace import HOUR_MS, MINUTE_MS, NumberPace, Rate
+from dispatcher.policy.pace import Rate, number_pace
 from dispatcher.refusal import Code
 from tests.integration.house import run
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 
 def test_every_refusal_has_a_status() -> None:
@@ -27,9 +30,11 @@ def test_lines_are_cut_the_same_however_they_come(size: int) -> None:
     """Whatever the reads, the lines are those of the whole; one too long is refused in its place."""
     octets = b'{"a":1}\n\n' + b"x" * 60 + b"\r\n{}\n" + b"y" * 50 + b"\nlast"
     lines = Lines(50)
-    found = [line for at in range(0, len(octets), size) for line in lines.feed(octets[at : at + size])]
+    found = [piece for at in range(0, len(octets), size) for piece in lines.feed(octets[at : at + size])]
     found += lines.end()
-    said = [line.code if isinstance(line, Refused) else line for line in found]
+    said: list[str | bytes] = []
+    for piece in found:
+        said += [piece.code] if isinstance(piece, Refused) else filter(None, piece.split(b"\n"))
     assert said == [b'{"a":1}', "line_too_long", b"{}", b"y" * 50, b"last"]
 
 
@@ -64,7 +69,7 @@ def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
 
 def test_one_number_has_its_pace() -> None:
     """Ten a minute, twelve an hour; other numbers and sources are not concerned; the table is bounded."""
-    pace = NumberPace(10, 12, numbers_max=3)
+    pace = number_pace(10, 12, numbers_max=3)
     start = HOUR_MS * 10
     assert [pace.take("a", "+79000000001", start) for _ in range(10)] == [0] * 10
     assert pace.take("a", "79000000001", start + 1) == MINUTE_MS - 1
@@ -79,7 +84,7 @@ def test_one_number_has_its_pace() -> None:
 
 def test_what_was_given_back_can_go() -> None:
     """A message that was refused later did not count."""
-    pace = NumberPace(1, 1)
+    pace = number_pace(1, 1)
     assert pace.take("a", "1", 0) == 0
     pace.give_back("a", "1")
     assert pace.take("a", "1", 0) == 0
@@ -140,7 +145,68 @@ def test_the_command_makes_keys_and_takes_them_away(
     assert main(["keys", "delete", made["id"], *store]) == 0
     assert main(["keys", "delete", made["id"], *store]) == 1
     assert load(tmp_path / "store" / "keys.json") == ()
+    capsys.readouterr()
     assert main(["keys", "create", "no good name", *store]) == 78
+    said = "dispatcher keys: name: expected 1 to 32 letters (A-Z), digits, _ . or -, a letter or digit first"
+    assert capsys.readouterr().err == said + "\n"
+
+
+def test_a_second_key_of_a_name_is_made_on_purpose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An active one is in the way, a disabled one is not; --beside makes both hold for a while."""
+    store = ["--store", str(tmp_path)]
+    assert main(["keys", "create", "core", *store]) == 0
+    (first,) = load(tmp_path / "keys.json")
+    capsys.readouterr()
+    assert main(["keys", "create", "core", *store]) == 73
+    said = capsys.readouterr().err
+    assert first.id in said
+    assert "--beside" in said
+    assert main(["keys", "create", "core", "--beside", *store]) == 0
+    second = load(tmp_path / "keys.json")[1]
+    for key in (first, second):
+        assert main(["keys", "disable", key.id, *store]) == 0
+    assert main(["keys", "create", "core", *store]) == 0
+
+
+@pytest.mark.parametrize(
+    ("sender", "said"),
+    [
+        ("A" * 12, "1 to 11 characters"),
+        ("1" * 16, "1 to 15 digits"),
+        ("12", "3 to 8 digits"),
+        ("Банк", "'Б' is not possible"),
+        ("", "1 to 11 characters"),
+    ],
+)
+def test_a_sender_that_nobody_could_send_is_refused(
+    sender: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and why; no key is made."""
+    assert main(["keys", "create", "core", "--sender", sender, "--store", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert "no carrier could send it" in shown
+    assert said in shown
+    assert load(tmp_path / "keys.json") == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "it is no file of keys, or is damaged"),
+        (b'{"keys": [{"id": "a"}]}', "keys[0].name: it is missing"),
+        (b'{"keys": {}}', "keys: expected"),
+        (b'{"version": 2}', "version: expected int <= 1"),
+    ],
+)
+def test_a_damaged_file_of_keys(content: bytes, said: str, tmp_path: Path) -> None:
+    """What is wrong is said by its path, in no library's words."""
+    (tmp_path / "keys.json").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "keys.json")
+    assert said in str(caught.value)
+    assert "$" not in str(caught.value)
 
 
 def test_the_command_finds_the_keys_of_a_configuration(

@@ -309,3 +309,20 @@ def test_a_new_message_waits_for_the_best_carrier() -> None:
     health[1].pause(40_002)
     assert health.order((1, 2), 40_002, True) == (2, 1)
     assert health.order((1, 2), 40_002 + 31_000, True) == (2, 1), "broken ones are probed by their lanes"
+
+
+def test_a_clock_that_is_put_back() -> None:
+    """F12: a pause and the time until a carrier counts as stable last as long as they would have."""
+    day_ms = 86_400_000
+    now_ms = START + day_ms
+    health = Health({1: 2_000, 2: 2_000})
+    health[1].bound(True, now_ms - STABLE_MS)
+    health[1].pause(now_ms)
+    health[2].bound(True, now_ms)
+    health.put_back(day_ms)
+    assert health[1].fit(True, START + PAUSE_MS - 1) == 0
+    assert health[1].fit(True, START + PAUSE_MS) == 2
+    assert health[2].fit(True, START + STABLE_MS - 1) == 1
+    assert health[2].fit(True, START + STABLE_MS) == 2
+    answer(health[2], BAD, SAMPLES_MIN, START)
+    assert is_broken(health[2])

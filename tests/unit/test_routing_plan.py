@@ -1,5 +1,6 @@
 """The numbering plan: both forms of a line, what is wrong with one, overlaps, ported numbers, the command."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,31 @@ def test_nothing_is_written_while_a_line_is_wrong(tmp_path: Path, capsys: pytest
     assert "line 3: from has 1 digits, to has 2" in complaints
     assert "line 2: overlaps the range of line 1" in complaints
     assert plan.read_text() == "old"
+
+
+def test_only_a_plan_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An older plan is; what is none stays, unless that is asked for; a pipe or a device always stays, and so
+    does a link, whose file is written. Nothing is left beside it."""
+    register, plan, foreign = tmp_path / "in.csv", tmp_path / "plan.csv", tmp_path / "foreign"
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    register.write_text("79,79,A\n")
+    foreign.write_text("somebody's work\n")
+    link.symlink_to(plan)
+    os.mkfifo(pipe)
+    assert run("import", str(register), "-o", str(plan)) == 0
+    assert run("import", str(register), "-o", str(link)) == 0
+    assert link.is_symlink()
+    assert plan.read_text() == "prefix_from,prefix_to,operator,region\n79,79,A,\n"
+    capsys.readouterr()
+    assert run("import", str(register), "-o", str(foreign)) == 73
+    assert "is no plan; name another file, or give --force" in capsys.readouterr().err
+    assert foreign.read_text() == "somebody's work\n"
+    assert run("import", str(register), "-o", str(foreign), "--force") == 0
+    assert foreign.read_text() == plan.read_text()
+    assert run("import", str(register), "-o", str(pipe), "--force") == 73
+    assert "no regular file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    assert set(tmp_path.iterdir()) == {register, plan, foreign, link, pipe}
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,10 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     router = Router([Rule(carriers=("a",), senders=("S7",)), Rule(carriers=("b",))], NUMBERS)
     for number in range(100):
         assert router.route("79001234567", f"S{number}", 0, 1) == ((1,) if number == 7 else (2,))
-        assert len(router._remembered) <= 10
+        assert len(router.route) <= 10
 
 
 def test_a_router_says_what_it_holds() -> None:
     """One line an operator can read."""
     router = Router([Rule(carriers=("a",), prefixes=("79", "78"))], NUMBERS)
-    assert repr(router) == "<Router 1 rules, 2 zones, 2 ranges>"
+    assert repr(router) == "<Router 1 rules, 2 zones, <Routes 2 ranges, 0 remembered>>"

@@ -74,3 +74,18 @@ def test_more_attempts_than_an_entry_holds() -> None:
     schedule = Schedule()
     schedule.add(0, 5, 3, 1_000)
     assert schedule.pop(0, 1) == [Due(5, 3, 255)]
+
+
+def test_a_clock_that_is_put_back() -> None:
+    """F12: retries come as much earlier by it, what was never sent waits for the time of its sender."""
+    schedule = Schedule()
+    schedule.add(100_000, 1)
+    schedule.add(100_000, 2, segment=0, attempts=3)
+    schedule.add(5_000, 3, segment=1)
+    schedule.put_back(60_000)
+    assert len(schedule) == 3
+    assert schedule.pop(0, 10) == [Due(3, 1, 0)]
+    assert schedule.pop(39_999, 10) == []
+    assert schedule.pop(40_000, 10) == [Due(2, 0, 3)]
+    assert schedule.pop(99_999, 10) == []
+    assert schedule.pop(100_000, 10) == [Due(1, WHOLE, 0)]
