@@ -26,7 +26,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from dispatcher.errors import OverloadedError
-from dispatcher.ingest.kafka_records import Fetched, Reading, dead_letter, is_late, read
+from dispatcher.ingest.kafka_records import Fetched, Reading, dead_letter, is_late, read_all
 from dispatcher.kafka.client import Access
 from dispatcher.kafka.outbox import AGAIN_S, STOP_S, Outbox, said
 from dispatcher.kafka.tasks import begin
@@ -191,7 +191,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
             return
         generation, end = self._generation, records[-1].offset + 1
         self._next.setdefault(partition, records[0].offset)
-        asked = [read(record, self._reading) for record in records]
+        asked = read_all(records, self._reading)
         now_ms = self._clock_ms()
         dead: list[tuple[Fetched, Refused]] = []
         places: list[int] = []

@@ -10,7 +10,7 @@ from dispatcher.config import from_dict
 from dispatcher.errors import ConfigError
 from dispatcher.faces_kafka import Kafka, KafkaTopics
 from dispatcher.ingest.bodies import MessageIn
-from dispatcher.ingest.kafka_records import Reading, dead_letter, is_late, read
+from dispatcher.ingest.kafka_records import Reading, dead_letter, is_late, read, read_all
 from dispatcher.kafka.schema import schema
 from dispatcher.kafka.topics import Found, missing, odd, unsafe, wanted
 from dispatcher.model import Refused, SendRequest, TrafficClass
@@ -93,6 +93,17 @@ def test_f97_what_cannot_be_taken_says_why(record: Record, code: str) -> None:
     found = read(record, CODES)
     assert isinstance(found, Refused)
     assert found.code in (code, "malformed" if code == "too_deep" else code)
+
+
+def test_many_are_read_as_one_by_one() -> None:
+    """Bulk or not, each record asks for the same: good ones, bad ones among them, lines inside of records."""
+    values = [msgspec.json.encode(MESSAGE | {"client_ref": f"r{number}"}) for number in range(5)]
+    values += [msgspec.json.encode(MESSAGE), b"{}\n{}", b"{", msgspec.json.encode(MESSAGE | {"to": 1}), b""]
+    records = [Record(value, offset=offset) for offset, value in enumerate(values)]
+    for some in (records, records[:6], records[:8], [*records[:2], Record(values[2], (("schema", b"3"),))]):
+        assert read_all(some, CODES) == [read(record, CODES) for record in some]
+    keys = [getattr(each, "idempotency_key", "") for each in read_all(records[:6], CODES)]
+    assert keys == [None] * 5 + ["3:5:1700000000000"]
 
 
 def test_a_dead_letter_says_why_and_where() -> None:
