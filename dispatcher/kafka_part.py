@@ -115,7 +115,7 @@ class KafkaPart:
 
     def checks(self) -> Iterable[Check]:
         """Yield what readiness depends on."""
-        failing = [reader.topic for reader in self._readers if reader.is_failing]
+        failing = [reader.topic for reader in self._readers if reader.is_away]
         failing += [self._sink.topic] if self._sink is not None and self._sink.outbox.is_failing else []
         ours = sum(len(reader.assignment) for reader in self._readers)
         why = self._why or (f"failing: {', '.join(failing)}" if failing else f"{ours} partitions are ours")

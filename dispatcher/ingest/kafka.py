@@ -38,6 +38,8 @@ POLL_MS: Final = 200
 """How long one poll waits; a commit that is due waits no longer."""
 COMMIT_S: Final = 0.5
 """Between two commits of offsets: what a crash reads again, and its keys know."""
+AWAY_REQUESTS: Final = 2
+"""Requests that may time out before we say that brokers are away."""
 WAIT_MAX_MS: Final = 5_000
 """Between two questions whether there is room again."""
 
@@ -100,6 +102,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
         self._idle = asyncio.Event()
         self._idle.set()
         self._committed_s = 0.0
+        self._taken_s = 0.0
+        """When the last batch was done."""
+        self._endings: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -111,6 +116,17 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
         """Partitions that are ours now."""
         return () if self._consumer is None else self._consumer.assignment()
 
+    @property
+    def is_away(self) -> bool:
+        """Whether no broker has answered for a while, though we ask: aiokafka asks again and says nothing."""
+        if self.is_failing or self._consumer is None:
+            return self.is_failing
+        limit_s = AWAY_REQUESTS * self._access.kafka.request_timeout_ms / 1000
+        answered = [self._consumer.last_poll_timestamp(each) or 0 for each in self.assignment]
+        if not answered or not self._idle.is_set() or time.monotonic() < self._taken_s + limit_s:
+            return False
+        return time.time() - max(answered) / 1000 > limit_s
+
     def counted(self) -> Counted:
         """Return what there is to say."""
         lag = {}
@@ -119,7 +135,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
             highwater = self._consumer.highwater(each) or 0
             lag[each.partition] = max(0, highwater - self._next.get(each, highwater))
         return Counted(
-            self.topic, self.accepted, self.repeated, self.dead, self.commits, lag, self.is_failing, len(lag)
+            self.topic, self.accepted, self.repeated, self.dead, self.commits, lag, self.is_away, len(lag)
         )
 
     def start(self) -> None:
@@ -153,7 +169,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
         consumer = self._access.consumer(self.group, begin=kafka.begin)
         try:
             await consumer.start()
-            self._consumer = consumer
+            self._consumer, self._taken_s = consumer, time.monotonic()
             consumer.subscribe([self.topic], listener=self)
             while not self._is_stopping:
                 polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=kafka.poll_max)
@@ -163,6 +179,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
                         await self._take(partition, records)
                 finally:
                     self._idle.set()
+                if polled:
+                    self._taken_s = time.monotonic()
                 if self.is_failing:
                     log.warning("can read %s again", self.topic, extra={"event": "kafka_read_works"})
                     self.is_failing = False
@@ -173,14 +191,18 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         """Commit what may be, and leave the group so that others take over at once."""
         try:
-            async with asyncio.timeout(STOP_S):
-                await self._commit(consumer)
-                await consumer.stop()
-        except (KafkaError, TimeoutError):
-            await consumer._client.close()
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await self._commit(consumer)
         finally:
             self._consumer = None
             self._due, self._next = set(), {}
+            # Where brokers are away it takes as long as its requests do: nobody waits for that, and nothing
+            # of it is left running behind our back.
+            stopping = begin(consumer.stop(), f"end of {self.topic}")
+            self._endings.add(stopping)
+            stopping.add_done_callback(self._endings.discard)
+            await asyncio.wait([stopping], timeout=STOP_S)
 
     # ---- a batch ----
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -13,7 +14,7 @@ from dispatcher.faces_kafka import Kafka
 from dispatcher.kafka.client import access_of
 from dispatcher.kafka.topics import create, wanted
 from dispatcher.simulator import Simulator
-from tests.integration.serving import data_for
+from tests.integration.serving import Served, data_for
 from tests.kafka.brokers import BOOTSTRAP
 
 CLASSES = ("authorization", "transactional", "service", "marketing")
@@ -143,3 +144,10 @@ async def committed(address: str, group: str, topic: str) -> int:
         partitions = cluster.partitions_for_topic(topic)
         offsets = [await consumer.committed(TopicPartition(topic, each)) for each in partitions]
     return sum(each or 0 for each in offsets)
+
+
+async def ask(daemon: Served, path: str) -> str:
+    """Return what the admin port answers."""
+    port = int((await daemon.says("admin_port"))["msg"].rpartition(":")[2])
+    async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return await answer.text()

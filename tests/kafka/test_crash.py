@@ -14,7 +14,7 @@ from dispatcher.simulator import Simulator
 from tests.integration.house import copies, run, until
 from tests.integration.serving import serving, write
 from tests.kafka.brokers import Broker
-from tests.kafka.house import CLASSES, data_with, kafka_table, make_topics, message, outcomes_of, produce
+from tests.kafka.house import CLASSES, ask, data_with, kafka_table, make_topics, message, outcomes_of, produce
 
 WINDOW = 50
 """Of the one bind: so many segments may be unanswered when it breaks, and be sent again."""
@@ -76,6 +76,9 @@ def test_f95_the_broker_stops_and_starts_again(noida: Broker, fresh: str, tmp_pa
                 await until(lambda: len(copies(smsc)) > 100, "some are sent")
                 await asyncio.to_thread(noida.stop)
                 await daemon.says("kafka_write_failed")
+                while f"{fresh}.service" not in (said := await ask(daemon, "/readyz?verbose")):
+                    await asyncio.sleep(0.1)  # in the end it sees that the reading has stopped, too
+                assert "[-] kafka: failing" in said
                 await asyncio.to_thread(noida.start)
                 await produce(address, f"{fresh}.service", [message(1_000 + number) for number in range(500)])
                 told = await outcomes_of(address, f"{fresh}.outcomes", 1_500, 60)

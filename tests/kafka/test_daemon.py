@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,6 +15,7 @@ from tests.integration.house import copies, run, until
 from tests.integration.serving import Served, serving, write
 from tests.kafka.house import (
     CLASSES,
+    ask,
     committed,
     data_with,
     kafka_table,
@@ -26,13 +26,6 @@ from tests.kafka.house import (
 )
 
 PREFIX = "dispatcher_kafka_"
-
-
-async def ask(daemon: Served, path: str) -> str:
-    """Return what the admin port answers."""
-    port = int((await daemon.says("admin_port"))["msg"].rpartition(":")[2])
-    async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}{path}") as answer:
-        return await answer.text()
 
 
 async def metrics_of(daemon: Served) -> dict[tuple[str, ...], float]:
