@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help build test check demo crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
+.PHONY: help build test test-kafka check demo demo-kafka crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
 
 PY := .venv/bin/python
 HERE_PY := $(CURDIR)/$(PY)
@@ -17,7 +17,7 @@ KILLS ?= 200
 ARGS ?=
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /make \1@/p' Makefile | while IFS=@ read -r name text; do
+	@sed -n 's/^\([a-z-]*\):.*  ## /make \1@/p' Makefile | while IFS=@ read -r name text; do
 		printf '%-15s %s\n' "$$name" "$$text"
 	done
 
@@ -25,6 +25,9 @@ build: $(BUILT)  ## set up .venv and compile ext/ (implied by all that follow)
 
 test: $(BUILT)  ## run the tests, four files at a time (ARGS='tests/unit -k name': these, one by one)
 	@$(PY) -m pytest $(or $(ARGS),--numprocesses 4 --dist loadfile)
+
+test-kafka: $(BUILT)  ## run tests/kafka against Apache Kafka itself, fetched through Maven (Java 17)
+	@$(PY) -m tests.kafka.apache $(ARGS)
 
 check: $(BUILT)  ## lint, format, types, stubs, architecture
 	@status=0
@@ -37,6 +40,9 @@ check: $(BUILT)  ## lint, format, types, stubs, architecture
 
 demo: $(BUILT)  ## see it work: 400,000 segments over HTTP, kill -9 in the middle, and the proof, in about a minute
 	@$(PY) -m dispatcher.cli.demo
+
+demo-kafka: $(BUILT)  ## the same proof with Kafka at both ends, on a broker from PyPI
+	@$(PY) -m tests.kafka.demo
 
 crash: $(BUILT)  ## kill -9 at fail-points chosen by a seed, and reconcile the ledgers (KILLS=200 ARGS='--seed 7')
 	@$(PY) -m tests.crash --kills $(KILLS) $(ARGS)

@@ -24,6 +24,7 @@ from bench import (
     engine,
     engine_tables,
     history,
+    kafka,
     latency,
     latency_tables,
     micro,
@@ -54,11 +55,12 @@ TIERS: Final[dict[str, Tier]] = {
     "engine": Tier(engine.measure, engine_tables.terminal, engine_tables.readme, 9),
     "pipeline": Tier(pipeline.measure, pipeline_tables.terminal, pipeline_tables.readme, 3),
     "daemon": Tier(daemon.measure, daemon_tables.terminal, daemon_tables.readme, 6),
+    "kafka": Tier(kafka.measure, kafka.tables, kafka.tables, 4),
     "latency": Tier(latency.measure, latency_tables.terminal, latency_tables.readme, 3),
     "scaling": Tier(scaling.measure, scaling.terminal, scaling.readme, 8),
     "soak": Tier(soak.measure, soak.terminal, soak.readme, 12),
 }
-"""In the order in which they run. Kafka's tier goes between daemon and latency: a module bench/kafka.py."""
+"""In the order in which they run."""
 ASKED_FOR: Final = {"soak"}
 """Tiers that run only when they are named."""
 

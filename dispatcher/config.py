@@ -24,6 +24,7 @@ from msgspec import Meta, Struct
 from dispatcher.convert import convert, did_you_mean, problems
 from dispatcher.errors import ConfigError
 from dispatcher.faces import Admin, Callbacks, EventFile, Http, Label, Log, Process, Webhook
+from dispatcher.faces_kafka import Kafka
 from dispatcher.limits import SEGMENTS_MAX
 from dispatcher.model import TrafficClass
 
@@ -276,6 +277,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     webhooks: dict[Label, Webhook] = {}
     callbacks: Callbacks = Callbacks()
     event_files: dict[Label, EventFile] = {}
+    kafka: Kafka | None = None
+    """Messages from topics, outcomes to one; None: no Kafka."""
     log: Log = Log()
     process: Process = Process()
 

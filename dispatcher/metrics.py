@@ -128,6 +128,16 @@ METRICS: Final = {
         Metric("dispatcher_webhook_waiting", GAUGE, ("endpoint",), "Failed deliveries that are tried again."),
         Metric("dispatcher_webhook_up", GAUGE, ("endpoint",), "0 while it takes nothing, or is disabled."),
         Metric("dispatcher_webhook_lag_events", GAUGE, ("endpoint",), "Not delivered yet."),
+        Metric(
+            "dispatcher_kafka_records_total",
+            COUNTER,
+            ("topic", "result"),
+            "In: accepted, repeated, dead; out: written, and failed attempts.",
+        ),
+        Metric("dispatcher_kafka_lag_records", GAUGE, ("topic", "partition"), "In a topic, not taken yet."),
+        Metric("dispatcher_kafka_partitions", GAUGE, ("topic",), "Partitions that are ours."),
+        Metric("dispatcher_kafka_commits_total", COUNTER, ("topic",), "Commits of offsets."),
+        Metric("dispatcher_kafka_up", GAUGE, ("topic",), "0 while it cannot be read, or written."),
     )
 }
 
@@ -140,6 +150,11 @@ OTHERS_COUNT: Final = (
     "dispatcher_webhook_waiting",
     "dispatcher_webhook_up",
     "dispatcher_webhook_lag_events",
+    "dispatcher_kafka_records_total",
+    "dispatcher_kafka_lag_records",
+    "dispatcher_kafka_partitions",
+    "dispatcher_kafka_commits_total",
+    "dispatcher_kafka_up",
 )
 """Filled in by who puts the process together: see Survey.more."""
 

@@ -83,7 +83,15 @@ def parts_of(owner: Owner) -> Sequence[Part]:
         more=more_routes(owner.dispatcher, config.http.kannel, owner.folder),
     )
     survey.more.append(http.samples)
-    return [telling, admin, Front(owner, http)]
+    parts: list[Part] = [telling, admin, Front(owner, http)]
+    if config.kafka is not None:
+        from dispatcher.kafka_part import KafkaPart  # aiokafka takes a tenth of a second and 20 MB
+
+        kafka = KafkaPart(owner, config.kafka, lambda: telling.deliveries)
+        survey.more.append(kafka.samples)
+        survey.more_checks.append(kafka.checks)
+        parts.insert(1, kafka)
+    return parts
 
 
 def more_routes(dispatcher: Dispatcher, users: Mapping[str, KannelUser], folder: Path) -> tuple[Route, ...]:
@@ -139,6 +147,12 @@ class Telling:
         """Take up changed webhooks and files; the others go on undisturbed."""
         if self._outcomes is not None:
             await self._outcomes.reload(config)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Where cursors are kept, once it has started."""
+        assert self._deliveries is not None
+        return self._deliveries
 
     def counters(self) -> Iterable[tuple[str, Counters]]:
         """Return what each receiver has counted."""

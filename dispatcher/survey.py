@@ -84,11 +84,13 @@ class Receiver(Protocol):
 class Survey:
     """Looks at a dispatcher. `stage` says what the process is about, where there is one around it.
 
-    `more` are called for what others count: webhooks, HTTP, stalls of the loop.
+    `more` are called for what others count: webhooks, HTTP, stalls of the loop; `more_checks` for what else
+    readiness depends on.
     """
 
     def __init__(self, dispatcher: Dispatcher, stage: Callable[[], str] | None = None) -> None:
         self.more: list[Callable[[], Samples]] = []
+        self.more_checks: list[Callable[[], Iterable[Check]]] = []
         self._dispatcher = dispatcher
         self._stage = stage or self._own_stage
         self._started_s = time.monotonic()
@@ -118,6 +120,7 @@ class Survey:
             ),
             Check("disk", journal.accepts(0), f"{journal.space.free >> 20} MiB free: {self._classes()}"),
             Check("projection", lag <= LAG_ROWS_MAX, f"{lag} rows behind"),
+            *(check for checks_of in self.more_checks for check in checks_of()),
         ]
 
     def state(self) -> State:

@@ -19,7 +19,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "credentials", "delivery", "faces", "config", "refusal", "state", "metrics"),
+    1: ("model", "convert", "credentials", "delivery", "faces", "faces_kafka", "config", "refusal", "state",
+        "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts", "slips",
         "carrier.profile",
@@ -28,12 +29,12 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "smpp.dialect", "smpp.events", "smpp.account", "smpp.backoff", "smpp.reassembly", "store.records"),
     # 3: edges, which do not know of each other.
     3: ("smpp.connection", "smpp.dial", "smpp.bind", "smpp.budget", "smpp.report", "smpp.pool",
-        "accounts", "files", "logs", "stalls", "systemd", "store", "ingest", "outcomes"),
+        "accounts", "files", "logs", "stalls", "systemd", "kafka", "store", "ingest", "outcomes"),
     # 4: the path of a message, which is given its ingest and outcomes.
     4: ("carrier.lane", "carrier.desk", "pipeline", "commits", "backlog", "aftermath", "evacuation",
         "cancelling", "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
     # 5: who puts it all together.
-    5: ("app", "upkeep", "survey", "parts", "daemon", "cli", "__main__"),
+    5: ("app", "upkeep", "survey", "kafka_part", "parts", "daemon", "cli", "__main__"),
 }  # fmt: skip
 PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 
@@ -48,29 +49,32 @@ PATH = {(room, other) for room in ("pipeline", "backlog", "aftermath", "evacuati
 
 UPWARD = {("_ext", "errors"), ("errors", "_ext"), ("smpp.status", "errors"), ("smpp.reassembly", "encoding"),
           ("state", "model"),
-          ("config", "model"), ("config", "convert"), ("config", "faces"), ("carrier.profile", "encoding"),
-          ("carrier.profile", "smpp.dialect"), ("carrier.profile", "smpp.address"),
+          ("config", "model"), ("config", "convert"), ("config", "faces"), ("config", "faces_kafka"),
+          ("carrier.profile", "encoding"), ("carrier.profile", "smpp.dialect"),
+          ("carrier.profile", "smpp.address"),
           ("admission", "carrier.profile"), ("admission", "slips"), ("admission", "carrier.schedule"),
           ("admission", "store.records"),
           ("dlr_url", "api"),
+          ("ingest", "kafka"), ("outcomes", "kafka"), ("store", "kafka"),
           ("receipts", "smpp.dialect"), ("receipts", "smpp.receipt_text"), *PATH}  # fmt: skip
 """Imports inside a layer that are allowed between two folders: compiled modules raise our exceptions,
 one of which names, for the type checker only, the Pdu that it carries; a wrong override is a ConfigError;
 long messages are joined by the encoder library; the configuration has a policy for each traffic class, and
 is converted; a carrier's profile is the encoder, the dialect and the addresses that it wants; admission
 encodes by that profile, and makes the records of what it accepts; callbacks tell of events as the API does;
-unusual receipts are read by the dialect."""
+who speaks to Kafka finds its brokers and topics in one place; unusual receipts are read by the dialect."""
 
 TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spec")
 """Modules of layer 0 that compiled modules may import beside each other."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes", "cli"),
-    "aiokafka": ("ingest.kafka", "outcomes.kafka"),
+    "aiokafka": ("kafka", "kafka_part", "ingest.kafka", "outcomes.kafka", "store.kafka_journal", "cli"),
     "apsw": ("store",),
-    "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "state", "files", "logs", "feed",
-                "daemon", "convert", "config", "policy", "routing", "receipts", "carrier", "smpp", "store",
-                "ingest", "outcomes", "pipeline", "reload", "simulator", "app", "cli"),
+    "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "faces_kafka", "kafka", "state",
+                "files", "logs", "feed", "daemon", "convert", "config", "policy", "routing", "receipts",
+                "carrier", "smpp", "store", "ingest", "outcomes", "pipeline", "reload", "simulator", "app",
+                "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

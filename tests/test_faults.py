@@ -65,6 +65,9 @@ FAULTS: dict[int, str] = {
     92: "a client leaves before its answer; parallel replays",
     93: "a webhook that is slow, broken, refused, hostile",
     94: "events are asked for again",
+    95: "brokers away, topics that break the promise",
+    96: "killed, or joined by another, with records polled and not committed",
+    97: "poison records, an unknown schema",
     98: "the configuration changes while it runs",
 }
 """The process, connection and session, PDUs, back pressure, HTTP."""
@@ -86,7 +89,8 @@ def named(folder: str) -> set[int]:
 @pytest.mark.parametrize("number", FAULTS)
 def test_each_fault_has_its_test(number: int) -> None:
     """Its number stands in the docstring of a test, over sockets but for the few that need none."""
-    assert number in named("." if number in UNIT_IS_ENOUGH else "integration"), FAULTS[number]
+    over_sockets = named("integration") | named("kafka")
+    assert number in (named(".") if number in UNIT_IS_ENOUGH else over_sockets), FAULTS[number]
 
 
 def test_a_fault_without_a_test_is_seen() -> None:

@@ -47,7 +47,9 @@ def install() -> int:
     shutil.copy(Path(__file__).with_suffix(".go"), FOLDER / "main.go")
     (FOLDER / "go.mod").write_text("module flood\n\ngo 1.21\n", "utf-8")
     for words in (["get", f"{PACKAGE}@{PINNED}"], ["build", "-o", str(PROGRAM), "."]):
-        done = subprocess.run(["go", *words], cwd=FOLDER, env=os.environ | {"GOFLAGS": "-mod=mod"}, check=False)
+        done = subprocess.run(
+            ["go", *words], cwd=FOLDER, env=os.environ | {"GOFLAGS": "-mod=mod"}, check=False
+        )
         if done.returncode:
             return done.returncode
     go = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()

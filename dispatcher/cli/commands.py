@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
         Command("keys", "make, list and take away API keys of the HTTP door"),
         Command("top", "show what a running dispatcher does"),
         Command("webhooks", "show who is told of events, send again what was given up"),
+        Command("kafka", "make and check the topics of Kafka, print the schema of their records"),
         Command("openapi", "print the OpenAPI document of the HTTP API"),
     ),
     "Send and follow, through a running daemon": (

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from dispatcher.files import Loaded
 
 SECRET_KEYS: Final = frozenset({"password"})
-PRIVATE_KEYS: Final = frozenset({"host", "system_id", "url", "senders", "default_sender", "forced_sender"})
+PRIVATE_KEYS: Final = frozenset(
+    {"host", "system_id", "url", "senders", "default_sender", "forced_sender", "brokers", "username"}
+)
 """What --redact hides as well: whom a bank works with, and under which names."""
 HIDDEN: Final = "***"
 
@@ -84,6 +86,7 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     from dispatcher.credentials import secret_of_env, secret_of_file
     from dispatcher.errors import ConfigError
     from dispatcher.ingest.tls import context_of
+    from dispatcher.kafka.client import access_of
     from dispatcher.outcomes.address import is_inside
     from dispatcher.outcomes.secrets import secrets_of
     from dispatcher.routing.plan import parse as numbering_plan
@@ -129,6 +132,8 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
     for at, section in (("http.tls", config.http.tls), ("admin.tls", config.admin.tls)):
         if section is not None:
             checks.append(partial(context_of, at, section, folder))
+    if config.kafka is not None:
+        checks.append(partial(access_of, config.kafka, folder))
     for name, webhook in config.webhooks.items():
         checks += [partial(secrets_of, {name: webhook}, folder), partial(address, name, webhook)]
     for check in checks:

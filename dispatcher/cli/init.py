@@ -10,6 +10,17 @@ from typing import Final
 from dispatcher.cli.exits import CommandError, Exit
 
 UNIT: Final = Path(__file__).with_name("dispatcher.service")
+WORKERS: Final = {
+    "#   dispatcher init --systemd > /etc/systemd/system/dispatcher.service": (
+        "#   dispatcher init --systemd --workers > /etc/systemd/system/dispatcher@.service\n"
+        "# and systemctl enable --now dispatcher@one dispatcher@two, on /etc/dispatcher/one.toml, two.toml"
+    ),
+    "Description=SMS dispatcher": "Description=SMS dispatcher, worker %i",
+    "--config /etc/dispatcher/dispatcher.toml": "--config /etc/dispatcher/%i.toml",
+    "StateDirectory=dispatcher": "StateDirectory=dispatcher/%i",
+    "LogsDirectory=dispatcher": "LogsDirectory=dispatcher/%i",
+}
+"""What is different in a template of the unit: each worker has a configuration and a store of its own."""
 KEY_FILE: Final = "api.key"
 """Beside the configuration: the first API key, for `dispatcher send --key-file`."""
 
@@ -50,12 +61,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.set_defaults(run=run)
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path(), help="where (here)")
     parser.add_argument("--systemd", action="store_true", help="print a systemd unit, and write nothing")
+    parser.add_argument(
+        "--workers", action="store_true", help="with --systemd: a template, dispatcher@.service, of several"
+    )
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the command."""
     if given.systemd:
-        print(UNIT.read_text(encoding="utf-8"), end="")
+        print(unit(is_template=given.workers), end="")
         return Exit.OK
     folder: Path = given.folder
     path = folder / "dispatcher.toml"
@@ -77,6 +91,16 @@ def run(given: argparse.Namespace) -> int:
     for command in next_commands(path, key_file):
         print(f"  {command}")
     return Exit.OK
+
+
+def unit(is_template: bool = False) -> str:
+    """Return the systemd unit; as a template, each instance has a file and a folder of its own name."""
+    text = UNIT.read_text(encoding="utf-8")
+    if is_template:
+        for one, many in WORKERS.items():
+            assert one in text, one
+            text = text.replace(one, many)
+    return text
 
 
 def first_key(path: Path) -> str:
