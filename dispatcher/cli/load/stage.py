@@ -31,7 +31,6 @@ STATE_TRIES: Final = 5
 WARM_LIMIT_S: Final = 30.0
 RAMP_LIMIT_S: Final = 4.0
 """Until a bind takes its whole window, with 2 s to spare for a busy machine."""
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CONFIG: Final = """\
 store = "store"
 [http]
@@ -72,15 +71,14 @@ class Used:
     """CPU time of a process, in seconds."""
 
     def __init__(self, process: "subprocess.Popen[Any]") -> None:
-        self._path = Path(f"/proc/{process.pid}/stat")
+        self._pid = process.pid
 
     def cpu_s(self) -> float:
         """Return what it has used; of a process that has ended, nothing."""
         try:
-            fields = self._path.read_text("ascii").rpartition(")")[2].split()
+            return rig.cpu_s(self._pid)
         except OSError:
             return 0.0
-        return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 class Carrier:
