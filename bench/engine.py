@@ -44,6 +44,8 @@ WARMER: Final = {cloudhopper.NAME: 10, jsmpp.NAME: 10, kannel.NAME: 5}
 """Times the warm-up of the others: what compiles while it runs, or fills a queue of its own first."""
 PEERS_WINDOW: Final = 100
 PEERS_ROUNDS: Final = 3
+TRIES: Final = 3
+"""More, of a run whose span saw nothing."""
 C_PAIR: Final = "C flood, C SMSC"
 
 BEST_PEER: Final = {
@@ -147,7 +149,7 @@ class Race:
     def _once(self, client: Client, smsc: Smsc, *, checked: bool) -> Figure:
         """Let one side flood once, or until nothing disturbs it."""
 
-        def once() -> tuple[Figure, float]:
+        def once(tries: int = TRIES) -> tuple[Figure, float]:
             account = f"run{next(self._numbers)}"
             smsc_begun_s, begun_s = smsc.cpu_s, children_s()
             warm_s = self._job.warm_s * WARMER.get(client.NAME, 1)
@@ -156,8 +158,10 @@ class Race:
             if checked:
                 _agree(smsc, account, outcome, self._job.receipts)
             smsc_s = smsc.cpu_s - smsc_begun_s
-            if not outcome.messages:
-                raise FailedError("nothing was answered in the span")
+            if not outcome.messages:  # others had its core all the time
+                if not tries:
+                    raise FailedError("nothing was answered in the span")
+                return once(tries - 1)
             figure = Figure(
                 outcome.seconds / outcome.messages * 1e9,
                 outcome.cpu_s / outcome.messages * 1e6,
