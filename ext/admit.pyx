@@ -26,7 +26,7 @@ from wire cimport Outbox, outbox_free, outbox_init
 
 from dispatcher._ext.keys cimport Entry, Keys, hash_of_key, id_of
 from dispatcher._ext.numbers cimport Normaliser
-from dispatcher._ext.pack cimport Packer
+from dispatcher._ext.pack cimport Packer, Record
 from dispatcher._ext.routes cimport Routes
 from dispatcher._ext.submit cimport SubmitBuilder
 
@@ -84,6 +84,8 @@ cdef class Batch:
     cdef public list verdicts, messages, places, repeats
     cdef readonly Group later
     cdef readonly dict groups
+    cdef PyObject *last_carrier[CLASSES]    # of each class, and its group: `groups` holds both
+    cdef PyObject *last_group[CLASSES]
 
     def __cinit__(self, Py_ssize_t size):
         self.verdicts = [None] * size
@@ -92,11 +94,16 @@ cdef class Batch:
 
     cdef Group group_of(self, object carrier, int traffic_class):
         """Where a message goes that can go at once."""
-        cdef tuple key = (carrier, traffic_class)
-        cdef PyObject *found = PyDict_GetItem(self.groups, key)
+        cdef tuple key
+        cdef PyObject *found
+        if self.last_carrier[traffic_class] == <PyObject *>carrier:
+            return <Group>self.last_group[traffic_class]
+        key = (carrier, traffic_class)
+        found = PyDict_GetItem(self.groups, key)
         if found == NULL:
-            group = self.groups[key] = Group()
-            return group
+            self.groups[key] = group = Group()
+            found = <PyObject *>group
+            self.last_carrier[traffic_class], self.last_group[traffic_class] = <PyObject *>carrier, found
         return <Group>found
 
     def __repr__(self):
@@ -254,18 +261,20 @@ cdef class Judge:
     cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder, Batch batch):
         """A Message, which the batch gets; a Refused; or the number of the message that it repeats. Without a batch it is
         a dry run, which changes nothing."""
-        cdef object key, source, text, sender, name, digits, callback
+        cdef object key, source, text, sender, name, digits, callback, message_id
         cdef PyObject *found
         cdef int traffic_class
         cdef uint64_t key_hash = 0, body_hash = 0
         cdef int64_t ttl_ms, sends_ms, deadline_ms
         cdef Py_ssize_t length, total
         cdef uint16_t *reference
+        cdef uint16_t used
         cdef Entry *entry
         cdef Policy *policy
         cdef tuple carriers
         cdef list frames
         cdef Group group
+        cdef Record record
         if not self.is_plain(request):
             request = self.plain(request)
             if type(request) is not self.request_type:
@@ -328,9 +337,11 @@ cdef class Judge:
             return self.refuse("not_carried", request, carriers[0])
         if total > policy.segments_max:
             return self.refuse("too_many_segments", request, (total, policy.segments_max))
+        used = reference[0]
         message = new_struct(self.message_type)
         set_field(message, self.made.n, n)
-        set_field(message, self.made.message_id, id_of(terms.now_ms, n, random_bits))
+        message_id = id_of(terms.now_ms, n, random_bits)
+        set_field(message, self.made.message_id, message_id)
         set_field(message, self.made.to, digits)
         set_field(message, self.made.sender, sender)
         set_field(message, self.made.text, text)
@@ -339,7 +350,7 @@ cdef class Judge:
         set_field(message, self.made.deadline_ms, deadline_ms)
         set_field(message, self.made.send_after_ms, sends_ms)
         set_field(message, self.made.segments, total)
-        set_field(message, self.made.reference, reference[0])
+        set_field(message, self.made.reference, used)
         set_field(message, self.made.carriers, carriers)
         set_field(message, self.made.client_ref, name)
         set_field(message, self.made.key_hash, key_hash)
@@ -354,7 +365,11 @@ cdef class Judge:
             group.messages.append(message)
             group.frames.append(frames)
             group.segments += total
-            self.packer.put(&group.out, message)
+            record = Record(
+                n, key_hash, body_hash, terms.now_ms, deadline_ms, sends_ms, traffic_class, <unsigned int>total, used,
+                <PyObject *>message_id, <PyObject *>digits, <PyObject *>sender, <PyObject *>text, <PyObject *>carriers,
+                <PyObject *>name, <PyObject *>source, <PyObject *>callback)
+            self.packer.put_record(&group.out, &record)
             if key_hash:
                 self.keys.remember(key_hash, body_hash, n)
         return message
