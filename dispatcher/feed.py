@@ -121,4 +121,5 @@ def subject_of(message: Message) -> Subject:
         message.source,
         message.client_ref,
         message.callback,
+        message.traceparent,
     )

@@ -21,7 +21,7 @@ from dispatcher.api import EventOut
 from dispatcher.delivery import Changes, Place, Progress
 from dispatcher.errors import StoreError
 from dispatcher.faces_kafka import Kafka
-from dispatcher.kafka.outbox import Outbox, Record
+from dispatcher.kafka.outbox import Headers, Outbox, Record
 from dispatcher.kafka.schema import VERSION
 from dispatcher.kafka.tasks import begin
 from dispatcher.model import EventKind
@@ -58,6 +58,7 @@ class OutcomeTopic:
         self._by_client_ref = kafka.key == "client_ref"
         self._encode = _ENCODERS[kafka.format]
         self._headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+        self._tenants = frozenset(kafka.tenants)
         self._source = source
         self._keeper = keeper
         self._pending: list[EventOut] = []
@@ -142,7 +143,19 @@ class OutcomeTopic:
         key = event.message_id
         if self._by_client_ref and isinstance(event.client_ref, str):
             key = event.client_ref
-        return Record(key.encode(), self._encode(event), self._headers)
+        return Record(key.encode(), self._encode(event), self._headers_of(event))
+
+    def _headers_of(self, event: EventOut) -> Headers:
+        """Return them, with those that its message came with."""
+        headers = self._headers
+        if event.traceparent:
+            headers = [*headers, ("traceparent", event.traceparent.encode())]
+        if self._tenants and event.source:
+            kind, _, rest = event.source.partition(":")
+            tenant = rest.partition(":")[2]
+            if kind == "kafka" and tenant in self._tenants:
+                headers = [*headers, ("tenant", tenant.encode())]
+        return headers
 
     async def _saving(self) -> None:
         while True:
