@@ -55,9 +55,7 @@ class OutcomeTopic:
         """Events that were acknowledged."""
         self.outbox = outbox
         self._kinds = tuple(EventKind[each.upper()] for each in kafka.events)
-        self._by_client_ref = kafka.key == "client_ref"
-        self._encode = _ENCODERS[kafka.format]
-        self._headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+        self._record = record_maker(kafka)
         self._source = source
         self._keeper = keeper
         self._pending: list[EventOut] = []
@@ -138,12 +136,6 @@ class OutcomeTopic:
             self._cursor = cursor
             self._done.set()
 
-    def _record(self, event: EventOut) -> Record:
-        key = event.message_id
-        if self._by_client_ref and isinstance(event.client_ref, str):
-            key = event.client_ref
-        return Record(key.encode(), self._encode(event), self._headers)
-
     async def _saving(self) -> None:
         while True:
             await asyncio.sleep(SAVE_S)
@@ -157,3 +149,17 @@ class OutcomeTopic:
         if cursor != self._saved:
             await self._keeper.save(NAME, Changes(Progress(cursor)))
             self._saved = cursor
+
+
+def record_maker(kafka: Kafka) -> Callable[[EventOut], Record]:
+    """Return what makes records of events, by the configuration."""
+    by_client_ref, encode = kafka.key == "client_ref", _ENCODERS[kafka.format]
+    headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+
+    def record(event: EventOut) -> Record:
+        key = event.message_id
+        if by_client_ref and isinstance(event.client_ref, str):
+            key = event.client_ref
+        return Record(key.encode(), encode(event), headers)
+
+    return record
