@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from dispatcher._ext.admit import Batch, Group
 from dispatcher._ext.book import Book, Submission, submissions
@@ -28,6 +28,7 @@ from dispatcher._ext.session import Incoming
 from dispatcher.admission import Admission, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
+from dispatcher.carrier.desk import Worker
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
@@ -62,21 +63,6 @@ class Arrival(NamedTuple):
     batch: list[Submission]
     claimed: int
     """How many of the foremost are claimed by the same commit."""
-
-
-class Worker(Protocol):
-    """What the path asks where several workers share messages, each of which is one worker's at a time."""
-
-    def may_send(self) -> bool:
-        """Whether what is ours is ours beyond doubt, so that it may be claimed and written."""
-
-    def ours(self, batch: list[Submission]) -> list[Submission]:
-        """Return those whose message is ours still."""
-
-    def answered(
-        self, batch: list[Submission], statuses: list[int], ids: list[bytes | None]
-    ) -> tuple[list[Submission], list[int], list[bytes | None]]:
-        """Return the answers to those."""
 
 
 class Pipeline:

@@ -28,7 +28,7 @@ from dispatcher.feed import Feed
 from dispatcher.gather import Gather
 from dispatcher.kafka.outbox import Headers, Outbox, Record, Written, said
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
-from dispatcher.pipeline import CLOSING_RETRY_MS
+from dispatcher.refusal import CLOSING
 from dispatcher.store.projection import Status
 from dispatcher.worker.wire import MESSAGE_ID, SOURCE, Place, id_of_key, id_of_place
 
@@ -40,7 +40,7 @@ without."""
 KNOWN_MAX: Final = 200_000
 """Messages that are found by their id: the last that were taken here, 30 MB."""
 _OPEN: Final = (0, 0, 0, 0, 0)
-_CLOSING: Final = (CLOSING_RETRY_MS,) * 5
+_CLOSING: Final = (CLOSING.retry_after_ms,) * 5
 _encode: Final = msgspec.json.Encoder().encode
 
 
