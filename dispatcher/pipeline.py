@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from dispatcher._ext.admit import Batch, Group
 from dispatcher._ext.book import Book, Submission, submissions
@@ -67,6 +67,21 @@ class Arrival(NamedTuple):
     """How many of the foremost are claimed by the same commit."""
 
 
+class Worker(Protocol):
+    """What the path asks where several workers share messages, each of which is one worker's at a time."""
+
+    def may_send(self) -> bool:
+        """Whether what is ours is ours beyond doubt, so that it may be claimed and written."""
+
+    def ours(self, batch: list[Submission]) -> list[Submission]:
+        """Return those whose message is ours still."""
+
+    def answered(
+        self, batch: list[Submission], statuses: list[int], ids: list[bytes | None]
+    ) -> tuple[list[Submission], list[int], list[bytes | None]]:
+        """Return the answers to those."""
+
+
 class Pipeline:
     """Accepts messages and drives them to their outcomes. One event loop; nothing here blocks."""
 
@@ -95,6 +110,10 @@ class Pipeline:
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
+        self.share = 1.0
+        """Of each carrier's TPS that is ours: several workers share accounts."""
+        self.worker: Worker | None = None
+        """Set where several workers share messages: see dispatcher/worker."""
         self.framed_from_ms = 0
         """Frames that are older were made by other profiles."""
         self.counters = Counters()
@@ -129,7 +148,7 @@ class Pipeline:
         batch = self.admission.admit(requests, now_ms, self.closed())
         if batch.messages:
             try:
-                await self._write(batch, now_ms)
+                await self.write(batch, now_ms)
             except OverloadedError as error:
                 self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
         if batch.repeats:
@@ -158,7 +177,7 @@ class Pipeline:
         behind = self.journal.queue_octets > QUEUE_OCTETS_MAX
         return OVERLOADED_RETRY_MS if behind and traffic_class != TrafficClass.AUTHORIZATION else 0
 
-    def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
+    def write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
         arrivals: list[Arrival] = []
@@ -209,7 +228,7 @@ class Pipeline:
                 queue.claiming -= claimed
             else:
                 queue.waiting.extend(batch[claimed:])
-                lane.claimed(queue, batch[:claimed], claimed)
+                self._claimed(lane, queue, batch[:claimed], claimed)
         if error is None:
             self.aftermath.wait(later)
         if not done.cancelled():
@@ -254,7 +273,17 @@ class Pipeline:
         now_ms = self.now_ms()
         self._renew(lane, batch, now_ms)
         allowed = self.book.claim(batch, lane.number, now_ms)
-        self.commits.after(partial(lane.claimed, queue, allowed, len(batch)))
+        self.commits.after(partial(self._claimed, lane, queue, allowed, len(batch)))
+
+    def _claimed(self, lane: Lane, queue: ClassQueue, allowed: list[Submission], asked: int) -> None:
+        """Tell a lane what it may write: not what went to another worker meanwhile."""
+        if self.worker is not None:
+            allowed = self.worker.ours(allowed)
+        lane.claimed(queue, allowed, asked)
+
+    def may_send(self) -> bool:
+        """Whether anything may be claimed and written now: not where another worker may think it is his."""
+        return self.worker is None or self.worker.may_send()
 
     def answered(
         self,
@@ -266,6 +295,8 @@ class Pipeline:
     ) -> None:
         """Note ids, judge refusals; `done` when it is durable."""
         now_ms = self.now_ms()
+        if self.worker is not None:
+            batch, statuses, ids = self.worker.answered(batch, statuses, ids)
         refused, _ = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
         if accepted := len(batch) - len(refused):
             self.aftermath.health[lane.number].answered(Disposition.OK, lane.latency_ms, now_ms, accepted)
@@ -299,7 +330,7 @@ class Pipeline:
         if incoming:
             acknowledge = partial(lane.pool.acknowledge, source, incoming)
             refuse = partial(acknowledge, CommandStatus.ESME_RX_T_APPN)
-            self.commits.after(acknowledge, refuse, can_wait=True)
+            self.commits.after(acknowledge, refuse, refuse, can_wait=True)
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
         """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""

@@ -119,6 +119,7 @@ cdef struct Terms:              # what holds for a call
     int64_t now_ms, oldest_key_n
     int64_t[CLASSES + 1] closed
     PyObject *now               # now_ms, borrowed
+    PyObject *given             # of one request (message_id, accepted_ms, reference), borrowed; NULL: made here
 
 
 @cython.final
@@ -197,7 +198,7 @@ cdef class Judge:
         self.builders = builders
 
     def admit(self, requests, int64_t now_ms, closed, int64_t oldest_key_n, uint64_t next_n, bytes entropy not None,
-              reorder=None):
+              reorder=None, list given=None):
         """Judge requests in order and remember their keys: numbers go on from `next_n`."""
         cdef Terms terms
         cdef object now = now_ms
@@ -209,8 +210,12 @@ cdef class Judge:
             raise ValueError(f"{ENTROPY_OCTETS} octets of entropy a request are needed")
         set_terms(&terms, now_ms, closed, oldest_key_n)
         terms.now = <PyObject *>now
+        if given is not None and len(given) != size:
+            raise ValueError(f"{len(given)} given for {size} requests")
         try:
             for place in range(size):
+                if given is not None:
+                    terms.given = <PyObject *><tuple>given[place]
                 random_bits = (octets[0] | <uint64_t>octets[1] << 8 | <uint64_t>octets[2] << 16 | <uint64_t>octets[3] << 24
                                | <uint64_t>octets[4] << 32)
                 octets += <Py_ssize_t>ENTROPY_OCTETS
@@ -266,6 +271,9 @@ cdef class Judge:
         cdef uint16_t *reference
         cdef Entry *entry
         cdef Policy *policy
+        cdef int64_t accepted_ms = terms.now_ms
+        cdef object accepted = <object>terms.now, message_id
+        cdef int chosen = -1
         cdef tuple carriers
         cdef list frames
         cdef Group group
@@ -324,8 +332,13 @@ cdef class Judge:
         if found == NULL:
             raise KeyError(carriers[0])
         reference = <uint16_t *><char *>self.references + (hash(digits) & (REFERENCES - 1))
-        deadline_ms = (sends_ms or terms.now_ms) + ttl_ms
-        frames = (<SubmitBuilder>found).build(digits, sender, text, deadline_ms, reference[0], terms.now_ms)
+        if terms.given != NULL:
+            message_id, accepted, chosen = <tuple>terms.given
+            accepted_ms = accepted
+        if chosen < 0:
+            chosen = reference[0]
+        deadline_ms = (sends_ms or accepted_ms) + ttl_ms
+        frames = (<SubmitBuilder>found).build(digits, sender, text, deadline_ms, chosen, terms.now_ms)
         total = len(frames)
         if total == 0:
             return self.refuse("not_carried", request, carriers[0])
@@ -333,16 +346,18 @@ cdef class Judge:
             return self.refuse("too_many_segments", request, (total, policy.segments_max))
         message = new_struct(self.message_type)
         set_field(message, self.made.n, n)
-        set_field(message, self.made.message_id, id_of(terms.now_ms, n, random_bits))
+        if terms.given == NULL:
+            message_id = id_of(terms.now_ms, n, random_bits)
+        set_field(message, self.made.message_id, message_id)
         set_field(message, self.made.to, digits)
         set_field(message, self.made.sender, sender)
         set_field(message, self.made.text, text)
         set_field(message, self.made.traffic_class, <object>FIELD(request, self.at.traffic_class))
-        set_field(message, self.made.accepted_ms, <object>terms.now)
+        set_field(message, self.made.accepted_ms, accepted)
         set_field(message, self.made.deadline_ms, deadline_ms)
         set_field(message, self.made.send_after_ms, sends_ms)
         set_field(message, self.made.segments, total)
-        set_field(message, self.made.reference, reference[0])
+        set_field(message, self.made.reference, chosen)
         set_field(message, self.made.carriers, carriers)
         set_field(message, self.made.client_ref, name)
         set_field(message, self.made.key_hash, key_hash)
@@ -418,7 +433,7 @@ cdef int set_terms(Terms *terms, int64_t now_ms, closed, int64_t oldest_key_n) e
         raise ValueError(f"closed has {CLASSES + 1} numbers")
     for index in range(CLASSES + 1):
         terms.closed[index] = closed[index]
-    terms.now_ms, terms.oldest_key_n = now_ms, oldest_key_n
+    terms.now_ms, terms.oldest_key_n, terms.given = now_ms, oldest_key_n, NULL
     return 0
 
 

@@ -27,6 +27,9 @@ class Switch(IntEnum):
 class Desk(Protocol):
     """Who knows messages: the pipeline. Nothing here may raise."""
 
+    def may_send(self) -> bool:
+        """Whether anything may be claimed and written now; who says no says later that lanes should look."""
+
     def claim(self, lane: "Lane", queue: ClassQueue, batch: list[Submission]) -> None:
         """Commit that these may be written, then call `lane.claimed`."""
 

@@ -122,6 +122,9 @@ class Lane:
             int(self.window * sum(reserved.window[:traffic_class]))
             for traffic_class in range(len(self.queues))
         )
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
@@ -130,14 +133,19 @@ class Lane:
 
         From now on no second holds more than the new TPS; the tokens of the last one count against it.
         """
-        now_ns = self._clock()
-        if tps != self.rate.nominal_tps:
-            self.rate.set_nominal(now_ns, tps)
-            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
-        self.bucket.set_reserved(now_ns, reserved.tps)
+        self.set_tps(tps)
+        self.bucket.set_reserved(self._clock(), reserved.tps)
         self.pool.take_up(account, context)
         self.resize(account, reserved)
         self.look()
+
+    def set_tps(self, tps: float) -> None:
+        """From now on no second holds more than this; the tokens of the last one count against it."""
+        if tps != self.rate.nominal_tps:
+            now_ns = self._clock()
+            self.rate.set_nominal(now_ns, tps)
+            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
+            self._look_ahead()
 
     # ---- what the pipeline does ----
 
@@ -167,7 +175,7 @@ class Lane:
 
     def claim_room(self, queue: ClassQueue) -> int:
         """How many segments of a class may be claimed now."""
-        if self.is_paused or not self.is_bound:
+        if self.is_paused or not self.is_bound or not self._desk.may_send():
             return 0
         return max(0, self._claims_most - len(queue.claimed) - queue.claiming)
 
@@ -217,7 +225,7 @@ class Lane:
             self._timer.cancel()
             self._timer = None
         now_ms = self._now_ms()
-        if not self.is_paused:
+        if not self.is_paused and self._desk.may_send():
             self._claim(now_ms)
             self._pump(now_ms)
         for queue in self.queues:

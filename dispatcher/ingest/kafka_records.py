@@ -78,6 +78,8 @@ class Reading(Struct, frozen=True):
     """Of all its records; None: each says its own."""
     format: str
     tenants: frozenset[str]
+    has_source: bool = False
+    """A header `source` says who asks: our own HTTP doors write to this topic, too."""
 
     @property
     def source(self) -> str:
@@ -113,7 +115,9 @@ def read(record: Fetched, reading: Reading) -> Asked:
             key = given.decode("utf-8", "replace")
         if (given := headers.get("traceparent")) is not None and _TRACE.fullmatch(given):
             traceparent = given.decode("ascii")
-        if reading.tenants and (tenant := headers.get("tenant")) is not None:
+        if reading.has_source and (asker := headers.get("source")) is not None:
+            source = asker.decode("utf-8", "replace")
+        elif reading.tenants and (tenant := headers.get("tenant")) is not None:
             name = tenant.decode("utf-8", "replace")
             if name not in reading.tenants:
                 return Refused("tenant_unknown", "the header tenant names nobody of the configuration")

@@ -55,10 +55,7 @@ class OutcomeTopic:
         """Events that were acknowledged."""
         self.outbox = outbox
         self._kinds = tuple(EventKind[each.upper()] for each in kafka.events)
-        self._by_client_ref = kafka.key == "client_ref"
-        self._encode = _ENCODERS[kafka.format]
-        self._headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
-        self._tenants = frozenset(kafka.tenants)
+        self._record = record_maker(kafka)
         self._source = source
         self._keeper = keeper
         self._pending: list[EventOut] = []
@@ -139,24 +136,6 @@ class OutcomeTopic:
             self._cursor = cursor
             self._done.set()
 
-    def _record(self, event: EventOut) -> Record:
-        key = event.message_id
-        if self._by_client_ref and isinstance(event.client_ref, str):
-            key = event.client_ref
-        return Record(key.encode(), self._encode(event), self._headers_of(event))
-
-    def _headers_of(self, event: EventOut) -> Headers:
-        """Return them, with those that its message came with."""
-        headers = self._headers
-        if event.traceparent:
-            headers = [*headers, ("traceparent", event.traceparent.encode())]
-        if self._tenants and event.source:
-            kind, _, rest = event.source.partition(":")
-            tenant = rest.partition(":")[2]
-            if kind == "kafka" and tenant in self._tenants:
-                headers = [*headers, ("tenant", tenant.encode())]
-        return headers
-
     async def _saving(self) -> None:
         while True:
             await asyncio.sleep(SAVE_S)
@@ -170,3 +149,29 @@ class OutcomeTopic:
         if cursor != self._saved:
             await self._keeper.save(NAME, Changes(Progress(cursor)))
             self._saved = cursor
+
+
+def record_maker(kafka: Kafka) -> Callable[[EventOut], Record]:
+    """Return what makes records of events, by the configuration."""
+    by_client_ref, encode = kafka.key == "client_ref", _ENCODERS[kafka.format]
+    headers: Headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+    tenants = frozenset(kafka.tenants)
+
+    def record(event: EventOut) -> Record:
+        key = event.message_id
+        if by_client_ref and isinstance(event.client_ref, str):
+            key = event.client_ref
+        its = headers
+        if event.traceparent:
+            its = [*its, ("traceparent", event.traceparent.encode())]
+        if tenants and event.source and (tenant := tenant_of(event.source)) in tenants:
+            its = [*its, ("tenant", tenant.encode())]
+        return Record(key.encode(), encode(event), its)
+
+    return record
+
+
+def tenant_of(source: str) -> str:
+    """Return the tenant that a record's source ends with; "": none."""
+    kind, _, rest = source.partition(":")
+    return rest.partition(":")[2] if kind == "kafka" else ""

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, NotEnoughReplicasError, OutOfOrderSequenceNumber
+from aiokafka.structs import RecordMetadata
 
 from dispatcher.faces_kafka import Kafka
 from dispatcher.kafka import outbox as rooms
@@ -36,14 +38,16 @@ class Producer:
         """Return an empty one."""
         return Batch()
 
-    async def send_batch(self, batch: "Batch", topic: str, partition: int) -> "asyncio.Future[None]":
+    async def send_batch(
+        self, batch: "Batch", topic: str, partition: int
+    ) -> "asyncio.Future[RecordMetadata]":
         """Fail as told, else write."""
         sent = asyncio.get_running_loop().create_future()
         if self.errors:
             sent.set_exception(self.errors.pop(0))
         else:
             self.written += batch.values
-            sent.set_result(None)
+            sent.set_result(RecordMetadata(topic, partition, TopicPartition(topic, partition), 0, 0, 0, 0))
         return sent
 
 
