@@ -154,21 +154,24 @@ class OutcomeTopic:
 def record_maker(kafka: Kafka) -> Callable[[EventOut], Record]:
     """Return what makes records of events: with the headers that their messages came with."""
     by_client_ref, encode = kafka.key == "client_ref", _ENCODERS[kafka.format]
-    always: Headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+    headers: Headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
     tenants = frozenset(kafka.tenants)
 
     def record(event: EventOut) -> Record:
         key = event.message_id
         if by_client_ref and isinstance(event.client_ref, str):
             key = event.client_ref
-        headers = always
+        its = headers
         if event.traceparent:
-            headers = [*headers, ("traceparent", event.traceparent.encode())]
-        if tenants and event.source:
-            kind, _, rest = event.source.partition(":")
-            tenant = rest.partition(":")[2]
-            if kind == "kafka" and tenant in tenants:
-                headers = [*headers, ("tenant", tenant.encode())]
-        return Record(key.encode(), encode(event), headers)
+            its = [*its, ("traceparent", event.traceparent.encode())]
+        if tenants and event.source and (tenant := tenant_of(event.source)) in tenants:
+            its = [*its, ("tenant", tenant.encode())]
+        return Record(key.encode(), encode(event), its)
 
     return record
+
+
+def tenant_of(source: str) -> str:
+    """Return the tenant that a record's source ends with; "": none."""
+    kind, _, rest = source.partition(":")
+    return rest.partition(":")[2] if kind == "kafka" else ""
