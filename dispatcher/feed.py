@@ -122,4 +122,5 @@ def subject_of(message: Message) -> Subject:
         message.source,
         message.client_ref,
         message.callback,
+        message.traceparent,
     )

@@ -132,7 +132,7 @@ METRICS: Final = {
             "dispatcher_kafka_records_total",
             COUNTER,
             ("topic", "result"),
-            "In: accepted, repeated, dead; out: written, and failed attempts.",
+            "In: accepted, repeated, dead, gone (deleted unread); out: written, failed.",
         ),
         Metric("dispatcher_kafka_lag_records", GAUGE, ("topic", "partition"), "In a topic, not taken yet."),
         Metric("dispatcher_kafka_partitions", GAUGE, ("topic",), "Partitions that are ours."),

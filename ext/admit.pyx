@@ -105,10 +105,11 @@ cdef class Batch:
 
 cdef struct Fields:             # where those of a SendRequest lie
     Py_ssize_t to, text, sender, traffic_class, client_ref, idempotency_key, ttl_ms, send_after_ms, source, callback
+    Py_ssize_t traceparent
 
 cdef struct MessageFields:      # ... and of a Message
     Py_ssize_t n, message_id, to, sender, text, traffic_class, accepted_ms, deadline_ms, send_after_ms, segments
-    Py_ssize_t reference, carriers, client_ref, key_hash, body_hash, source, callback
+    Py_ssize_t reference, carriers, client_ref, key_hash, body_hash, source, callback, traceparent
 
 cdef struct Policy:             # of a traffic class
     int64_t ttl_ms, ttl_max_ms
@@ -158,6 +159,7 @@ cdef class Judge:
         self.at.send_after_ms = field_of(request_type, b"send_after_ms")
         self.at.source = field_of(request_type, b"source")
         self.at.callback = field_of(request_type, b"callback")
+        self.at.traceparent = field_of(request_type, b"traceparent")
         self.made.n = field_of(message_type, b"n")
         self.made.message_id = field_of(message_type, b"message_id")
         self.made.to = field_of(message_type, b"to")
@@ -175,6 +177,7 @@ cdef class Judge:
         self.made.body_hash = field_of(message_type, b"body_hash")
         self.made.source = field_of(message_type, b"source")
         self.made.callback = field_of(message_type, b"callback")
+        self.made.traceparent = field_of(message_type, b"traceparent")
         self.at_message = field_of(accepted_type, b"message")
         self.at_repeated = field_of(accepted_type, b"is_repeated")
 
@@ -361,6 +364,7 @@ cdef class Judge:
         set_field(message, self.made.body_hash, body_hash)
         set_field(message, self.made.source, source)
         set_field(message, self.made.callback, callback)
+        set_field(message, self.made.traceparent, <object>FIELD(request, self.at.traceparent))
         if batch is not None:
             if total > 1:
                 reference[0] += 1
@@ -394,6 +398,7 @@ cdef class Judge:
             and is_name(<object>FIELD(request, self.at.client_ref))
             and is_name(<object>FIELD(request, self.at.idempotency_key))
             and <object>FIELD(request, self.at.callback) is None
+            and is_name(<object>FIELD(request, self.at.traceparent))
         )
 
     cdef uint64_t hash_of_body(self, object request, int traffic_class, int64_t ttl_ms, int64_t sends_ms) except? 0:

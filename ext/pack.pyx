@@ -32,6 +32,7 @@ KINDS = {
     "n": NUMBER, "message_id": OCTETS, "to": TEXT, "sender": TEXT, "text": TEXT, "traffic_class": NUMBER,
     "accepted_ms": NUMBER, "deadline_ms": NUMBER, "send_after_ms": NUMBER, "segments": NUMBER, "reference": NUMBER,
     "carriers": NUMBERS, "client_ref": TEXT, "key_hash": NUMBER, "body_hash": NUMBER, "source": TEXT, "callback": VALUE,
+    "traceparent": TEXT,
 }
 
 

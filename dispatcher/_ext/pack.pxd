@@ -3,7 +3,7 @@
 from wire cimport Outbox
 
 cdef enum:
-    FIELDS = 17                 # of dispatcher.model.Message
+    FIELDS = 18                 # of dispatcher.model.Message
 
 
 cdef class Packer:

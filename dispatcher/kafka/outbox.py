@@ -121,6 +121,7 @@ class Outbox:
         results: list[Any] = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
+                await self._give_up(producer, result)
                 raise result
         self.written += len(times)
         written: list[Written] = [Written(0, 0, 0)] * len(times)
@@ -129,6 +130,13 @@ class Outbox:
                 at_ms = result.timestamp if result.timestamp_type == LOG_APPEND_TIME else times[place]
                 written[place] = Written(at, result.offset + step, at_ms)
         return written
+
+    async def _give_up(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+        """Let go of a producer that cannot go on: one whose numbers the broker does not follow any more, as
+        after a crash, is told so for ever. The next one has new numbers."""
+        if self._producer is producer and not (isinstance(error, KafkaError) and error.retriable):
+            self._producer = None
+            await _stopped(producer)
 
     async def insist(self, topic: str, records: Sequence[Record]) -> list[Written]:
         """Write records, however long it takes; of a trouble that lasts, the first and the last is told."""

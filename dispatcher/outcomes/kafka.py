@@ -21,7 +21,7 @@ from dispatcher.api import EventOut
 from dispatcher.delivery import Changes, Place, Progress
 from dispatcher.errors import StoreError
 from dispatcher.faces_kafka import Kafka
-from dispatcher.kafka.outbox import Outbox, Record
+from dispatcher.kafka.outbox import Headers, Outbox, Record
 from dispatcher.kafka.schema import VERSION
 from dispatcher.kafka.tasks import begin
 from dispatcher.model import EventKind
@@ -152,14 +152,26 @@ class OutcomeTopic:
 
 
 def record_maker(kafka: Kafka) -> Callable[[EventOut], Record]:
-    """Return what makes records of events, by the configuration."""
+    """Return what makes records of events: with the headers that their messages came with."""
     by_client_ref, encode = kafka.key == "client_ref", _ENCODERS[kafka.format]
-    headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+    headers: Headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+    tenants = frozenset(kafka.tenants)
 
     def record(event: EventOut) -> Record:
         key = event.message_id
         if by_client_ref and isinstance(event.client_ref, str):
             key = event.client_ref
-        return Record(key.encode(), encode(event), headers)
+        its = headers
+        if event.traceparent:
+            its = [*its, ("traceparent", event.traceparent.encode())]
+        if tenants and event.source and (tenant := tenant_of(event.source)) in tenants:
+            its = [*its, ("tenant", tenant.encode())]
+        return Record(key.encode(), encode(event), its)
 
     return record
+
+
+def tenant_of(source: str) -> str:
+    """Return the tenant that a record's source ends with; "": none."""
+    kind, _, rest = source.partition(":")
+    return rest.partition(":")[2] if kind == "kafka" else ""

@@ -111,7 +111,9 @@ class Teller:
             record = self._record(told)
             key = bytes.fromhex(subject.message_id.replace("-", "")) if self.headers else b""
             if key and (headers := self.headers.get(key)):
-                record = record._replace(headers=[*record.headers, *headers])
+                names = {name for name, _ in record.headers}
+                more = [each for each in headers if each[0] not in names]
+                record = record._replace(headers=[*record.headers, *more])
             records.append(record)
         await self._outbox.insist(self.topic, records)
         self.written += len(records)
