@@ -170,7 +170,12 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants 
             extra={"event": "worker_assigned", "indices": len(indices), "gained": len(indices - kept),
                    "lost": len(lost)},
         )  # fmt: skip
+        self._asking = begin(self._ask(), "first heartbeat")  # aiokafka waits a quarter of a session for it
         self._taking_over = begin(self._take_over(indices - kept), "take-over")
+
+    async def _ask(self) -> None:
+        with suppress(KafkaError):
+            await self.consumer._coordinator._do_heartbeat()
 
     def _is_continuous(self) -> bool:
         """Whether nobody can have had our indices since we were given them: we were in every generation."""

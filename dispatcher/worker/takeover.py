@@ -151,12 +151,13 @@ class Rebuild:
                     end.at_ms,
                     message.traffic_class,
                 )
-            elif pipeline.book.touched(message.n):
-                self._numbers.add(message.n)
-            else:
-                pipeline.aftermath.schedule.add(message.send_after_ms, message.n)
         pipeline.flush()
-        await pipeline.committed()
+        await pipeline.committed()  # it is read from the journal when its time has come
+        for message, _, its, _ in some:
+            if pipeline.book.touched(message.n):
+                self._numbers.add(message.n)
+            elif not its.end:
+                pipeline.aftermath.schedule.add(message.send_after_ms, message.n)
 
     async def take_up(self) -> tuple[int, int]:
         """Go on with all that was brought back: see recovery.take_up."""

@@ -1,17 +1,23 @@
 """Workers on real brokers, as processes: one from topic to outcome, two that share, one that is killed."""
 
+import asyncio
 import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from dispatcher.simulator import Simulator
 from tests.integration.house import copies, run, until
-from tests.integration.serving import serving, write
+from tests.integration.serving import Served, serving, write
+from tests.kafka.brokers import Broker
 from tests.kafka.house import data_with, kafka_table, make_topics, message, outcomes_of, produce
 
 WINDOW = 20
 """Of the one bind of a worker."""
+
+OPEN = {"port": 0, "require_key": False}
 
 
 def worker_table(address: str, fresh: str, **more: Any) -> dict[str, Any]:
@@ -81,3 +87,79 @@ def test_two_workers_and_one_is_killed(crashable: str, fresh: str, tmp_path: Pat
             )
 
     run(scenario(), 150)
+
+
+def test_http_at_a_worker(crashable: str, fresh: str, tmp_path: Path) -> None:
+    """202 is answered with the id that the outcome has; the same key again is the same message, at any worker;
+    what is wrong is refused at once; what the worker took, it knows."""
+
+    async def scenario() -> None:
+        table = worker_table(crashable, fresh)
+        await make_topics(table)
+        async with Simulator() as smsc:
+            paths = [
+                write(_made(tmp_path / name), data_with(tmp_path / name, smsc, table, http=OPEN))
+                for name in ("one", "two")
+            ]
+            async with serving(paths[0]) as one, serving(paths[1]) as two:
+                ports = [await _port(each) for each in (one, two)]
+                async with aiohttp.ClientSession() as client:
+                    plain = await _post(client, ports[0], message(1, client_ref=None))
+                    assert plain[0] == 202
+                    keyed = [await _post(client, port, message(2)) for port in ports]
+                    assert [status for status, _ in keyed] == [202, 202]
+                    assert keyed[0][1]["message_id"] == keyed[1][1]["message_id"]
+                    assert (await _post(client, ports[0], message(3, to="12")))[1][
+                        "code"
+                    ] == "number_malformed"
+                    told = await outcomes_of(crashable, f"{fresh}.outcomes", 2)
+                    assert {each["message_id"] for each in told} == {
+                        plain[1]["message_id"], keyed[0][1]["message_id"],
+                    }  # fmt: skip
+                    found = [await _get(client, port, plain[1]["message_id"]) for port in ports]
+                    assert sorted(status for status, _ in found) == [200, 404]
+                    (known,) = [body for status, body in found if status == 200]
+                    assert known["state"] == "delivered"
+            assert set(copies(smsc).values()) == {1}
+
+    run(scenario(), 90)
+
+
+def test_http_while_the_broker_hangs(tansu: Broker, fresh: str, tmp_path: Path) -> None:
+    """503 with Retry-After, nothing accepted; once it goes on, messages are."""
+
+    async def scenario() -> None:
+        table = worker_table(tansu.address, fresh)
+        await make_topics(table)
+        async with Simulator() as smsc:
+            path = write(tmp_path, data_with(tmp_path, smsc, table, http=OPEN))
+            async with serving(path) as one, aiohttp.ClientSession() as client:
+                port = await _port(one)
+                tansu.signal(signal.SIGSTOP)
+                assert (await _post(client, port, message(1)))[0] == 503
+                tansu.signal(signal.SIGCONT)
+                while (await _post(client, port, message(2)))[0] != 202:
+                    await asyncio.sleep(0.1)
+                assert len(await outcomes_of(tansu.address, f"{fresh}.outcomes", 1)) >= 1
+
+    run(scenario(), 90)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+async def _port(worker: Served) -> int:
+    return int((await worker.says("http_port"))["msg"].rpartition(":")[2])
+
+
+async def _post(client: aiohttp.ClientSession, port: int, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    body = {name: value for name, value in body.items() if value is not None}
+    async with client.post(f"http://127.0.0.1:{port}/v1/messages", json=body) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def _get(client: aiohttp.ClientSession, port: int, message_id: str) -> tuple[int, dict[str, Any]]:
+    async with client.get(f"http://127.0.0.1:{port}/v1/messages/{message_id}") as answer:
+        return answer.status, await answer.json(content_type=None)
