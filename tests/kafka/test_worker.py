@@ -9,10 +9,12 @@ from typing import Any
 import aiohttp
 
 from dispatcher.simulator import Simulator
+from dispatcher.simulator.behaviour import Behaviour
+from dispatcher.simulator.settings import parse
 from tests.integration.house import copies, run, until
 from tests.integration.serving import Served, serving, write
 from tests.kafka.brokers import Broker
-from tests.kafka.house import data_with, kafka_table, make_topics, message, outcomes_of, produce
+from tests.kafka.house import ask, data_with, kafka_table, make_topics, message, outcomes_of, produce
 
 WINDOW = 20
 """Of the one bind of a worker."""
@@ -90,7 +92,7 @@ def test_two_workers_and_one_is_killed(crashable: str, fresh: str, tmp_path: Pat
 
 
 def test_http_at_a_worker(crashable: str, fresh: str, tmp_path: Path) -> None:
-    """202 is answered with the id that the outcome has; the same key again is the same message, at any worker;
+    """202 is answered with the id that the outcome has; a key again is the same message, wherever it is;
     what is wrong is refused at once; what the worker took, it knows."""
 
     async def scenario() -> None:
@@ -163,3 +165,25 @@ async def _post(client: aiohttp.ClientSession, port: int, body: dict[str, Any]) 
 async def _get(client: aiohttp.ClientSession, port: int, message_id: str) -> tuple[int, dict[str, Any]]:
     async with client.get(f"http://127.0.0.1:{port}/v1/messages/{message_id}") as answer:
         return answer.status, await answer.json(content_type=None)
+
+
+def test_receipts_at_the_other_worker(crashable: str, fresh: str, tmp_path: Path) -> None:
+    """Receipts come at the other worker than the one that sent, some before the answer, some twice: each
+    finds its message, and nothing is sent again."""
+    receipts = {"bind": "other", "before_response": 0.3, "duplicate": 0.2, "delay_ms": 50}
+
+    async def scenario() -> None:
+        table = worker_table(crashable, fresh, partitions=4)
+        await make_topics(table)
+        async with Simulator(parse({"receipts": receipts}, Behaviour)) as smsc:
+            paths = [write(_made(tmp_path / name), data_with(tmp_path / name, smsc, table)) for name in "ab"]
+            async with serving(paths[0]), serving(paths[1]) as two:
+                await two.says("worker_took_over")
+                await produce(crashable, f"{fresh}.service", [message(each) for each in range(400)])
+                told = await outcomes_of(crashable, f"{fresh}.outcomes", 400)
+                assert {each["outcome"] for each in told} == {"delivered"}
+                assert 'strays_total{what="matched"}' in (said := await ask(two, "/metrics"))
+                assert 'strays_total{what="matched"} 0.0' not in said
+            assert set(copies(smsc).values()) == {1}
+
+    run(scenario(), 90)
