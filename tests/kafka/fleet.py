@@ -227,6 +227,12 @@ class Fleet:
         self._producer = subprocess.Popen([sys.executable, "-m", "tests.kafka.producer", str(self.folder)])
         self._processes.append(self._producer)
 
+    @property
+    def producer(self) -> "subprocess.Popen[Any]":
+        """It fills the topics, or has."""
+        assert self._producer is not None
+        return self._producer
+
     def until(self, condition: Callable[[], object], what: str = "", limit_s: float = START_S) -> None:
         """Wait for a condition; AssertionError: it does not come, or a worker has ended by itself."""
         end_s = time.monotonic() + limit_s
@@ -244,11 +250,10 @@ class Fleet:
 
     def wait(self, idle_s: float = IDLE_S) -> None:
         """Wait until all is produced and each message has an outcome, or none has come for a while."""
-        assert self._producer is not None
         last_s = time.monotonic()
         while len(self._ended) < self._messages and time.monotonic() < last_s + idle_s:
             new = self.read()
-            if new or self._producer.poll() is None:
+            if new or self.producer.poll() is None:
                 last_s = time.monotonic()
             time.sleep(0.2)
 
@@ -286,8 +291,7 @@ class Fleet:
         for name, worker in self.workers.items():
             if worker.daemon is not None:
                 assert (code := self.drain(name)) == 0, f"{worker!r}: exit code {code}; {self._state()}"
-        assert self._producer is not None
-        assert self._producer.wait(END_S) == 0, "the producer did not come to its end"
+        assert self.producer.wait(END_S) == 0, "the producer did not come to its end"
         self.read()
         dead = asyncio.run(self._topic("dead_letters", {}))
         self.carriers.end()

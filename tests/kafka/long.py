@@ -52,7 +52,7 @@ def story(fleet: Fleet, messages: int, rate: float) -> Reckoning:
     tell("nothing more comes")
     found = fleet.end()
     cpu_us = fleet.cpu_s / max(found.sent, 1) * 1e6
-    tell(f"all have ended well; {cpu_us:.1f} us of CPU a segment, of all workers")
+    print(f"  all have ended well; {cpu_us:.1f} us of CPU a segment, of all workers, their starts included")
     return found
 
 
@@ -88,6 +88,8 @@ def main() -> int:
     print("\n".join(shown(found)))
     for each in found.complaints():
         print(f"WRONG: {each}")
+    for each in () if found.holds else found.examples:
+        print(f"  {each}")
     print("The proof holds." if found.holds else "THE PROOF FAILS.")
     return 0 if found.holds else 1
 

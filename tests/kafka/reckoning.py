@@ -6,6 +6,7 @@ Pure: values in, a verdict out; test_reckoning.py has seen each of its complaint
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ SECOND_US: Final = 1_000_000
 ON_ITS_WAY_US: Final = 25_000
 """From the token in a worker to the socket of the carrier: a turn of a loop, on two cores that have six
 processes to run. What the carrier itself is late by is measured: dispatcher/simulator/lateness.py."""
+EXAMPLES_MAX: Final = 12
 _THROTTLED: Final = (0x58,)
 _NOT_FINAL: Final = (1, 6)
 """message_state: ENROUTE, ACCEPTED."""
@@ -96,6 +98,8 @@ class Reckoning(msgspec.Struct):
     over_us: int = 0
     """By how much a second too short held one segment more than the TPS; 0: none did."""
     complete: bool = True
+    examples: list[str] = []
+    """Of messages that are lost, doubled or forgotten, the first ones: what their ledgers say."""
     outcomes: dict[str, dict[str, int]] = {}
     wire_ms: list[float] = []
     """Of each code: from when it was due to be produced until the carrier had read it."""
@@ -184,15 +188,26 @@ def _judge_message(
     outcome = None if end is None else end.outcome
     taken = Counter(_place(copy) for copy in copies if copy.statuses != _THROTTLED)
     is_there = bool(taken) or (is_torn and outcome != "delivered")
-    found.lost += outcome is None or (not is_there and outcome != "unknown")
+    is_lost = outcome is None or (not is_there and outcome != "unknown")
+    found.lost += is_lost
     is_known = {_place(copy) for copy in copies if _is_acknowledged(copy)} == set(taken)
-    found.forgotten += bool(taken) and is_known and end is not None and end.reason != "receipt"
+    is_forgotten = bool(taken) and is_known and end is not None and end.reason != "receipt"
+    found.forgotten += is_forgotten
     extra = sum(count - 1 for count in taken.values())
     found.doubled += extra
     if traffic.PATTERN[number % len(traffic.PATTERN)] == "marketing":
         found.doubled_marketing += extra
+    if (is_lost or is_forgotten or extra) and len(found.examples) < EXAMPLES_MAX:
+        told = "no outcome" if end is None else f"{end.outcome} ({end.reason}) at {end.at}"
+        seen = "; ".join(f"bind {c.bind} {c.segment or ''} at {_clock(c.came_us)}" for c in copies)
+        found.examples.append(f"m{number}: {told}; {seen or 'never came'}")
     found.sent += taken.total()
     found.receipts += sum(len(copy.receipts) for copy in copies)
+
+
+def _clock(at_us: int) -> str:
+    """Return a time as logs say it."""
+    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def _is_acknowledged(copy: Copy) -> bool:
