@@ -96,6 +96,8 @@ class Pipeline:
         self.is_closing = False
         self.share = 1.0
         """Of each carrier's TPS that is ours: several workers share accounts."""
+        self.may_bind = True
+        """A worker binds once it knows what is in hand: receipts of that come at once."""
         self.worker: Worker | None = None
         """Set where several workers share messages: see dispatcher/worker."""
         self.framed_from_ms = 0
