@@ -13,6 +13,7 @@ from typing import Final
 
 import apsw
 
+from dispatcher import private
 from dispatcher.errors import StoreError
 
 JOURNAL: Final = "journal.db"
@@ -68,6 +69,7 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
 
     StoreError: it is no journal, or of a newer format. apsw.Error: it cannot be opened.
     """
+    private.make(folder / JOURNAL)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
     connection = apsw.Connection(str(folder / JOURNAL), flags=flags, vfs=vfs)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

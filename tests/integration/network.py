@@ -1,4 +1,4 @@
-"""Network trouble: a filter on a socket drops whatever arrives, unacknowledged (Linux, mostly not only as root)."""
+"""Network trouble: a filter on a socket drops whatever arrives, unacknowledged (Linux)."""
 
 import ctypes
 import errno
