@@ -142,11 +142,16 @@ def check_index(connection: apsw.Connection) -> None:
 
 
 def open_reader(folder: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open the journal for reading, whether or not another process writes it. Raises as open_writer."""
+    """Open the journal for reading, whether or not another process writes it. Raises as open_writer.
+
+    PermissionError: it may not be read.
+    """
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
     try:
         connection = apsw.Connection(str(folder / JOURNAL), flags=flags, vfs=vfs)
     except apsw.CantOpenError:
+        with suppress(FileNotFoundError):  # or PermissionError says it better
+            (folder / JOURNAL).open("rb").close()
         raise StoreError(f"{folder} holds no {JOURNAL} that can be read") from None
     connection.set_busy_timeout(BUSY_MS)
     try:
