@@ -17,6 +17,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from dispatcher import private
 from dispatcher._ext.events import read_events
 from dispatcher._ext.fold import KEYS_PART, PART, Fold, find, hash_of_recipient, hash_of_ref, ids_of
 from dispatcher._ext.trails import last_state
@@ -311,6 +312,7 @@ def delete(folder: Path) -> None:
 
 
 def _connect(path: Path) -> apsw.Connection:
+    private.make(path)
     connection = apsw.Connection(str(path))
     connection.execute(f"PRAGMA page_size={PAGE_OCTETS}")  # of a new file
     connection.execute("PRAGMA journal_mode=WAL")
