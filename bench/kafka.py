@@ -83,7 +83,11 @@ QUICK: Final = Effort(60_000, 20_000)
 
 def measure(quick: bool, progress: Callable[[str], object] = print) -> Result:
     """Run the tier."""
-    effort = QUICK if quick else FULL
+    return run_tier(QUICK if quick else FULL, quick, progress)
+
+
+def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> Result:
+    """Run it with an effort."""
     flows: dict[str, Any] = {}
     rows, missing = [], {}
     if why := absent("tansu"):

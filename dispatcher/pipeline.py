@@ -28,6 +28,7 @@ from dispatcher._ext.session import Incoming
 from dispatcher.admission import Admission, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
+from dispatcher.carrier.desk import Worker
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
@@ -36,6 +37,7 @@ from dispatcher.config import Config
 from dispatcher.counters import Counters
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
+from dispatcher.refusal import ALL_WAIT, CLASS_WAITS, CLOSING, DISK_LOW, SCHEDULE_FULL, STORE_BEHIND, Shut
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
@@ -49,12 +51,8 @@ RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
 QUEUE_OCTETS_MAX: Final = 64 << 20
 """Handed to the journal and not committed: seconds of a slow disk; codes are still taken then."""
-FULL_RETRY_MS: Final = 5_000
-"""What those are told for whose class the disk has no room left: somebody has to make some."""
-CLOSING_RETRY_MS: Final = 10_000
-"""What those are told who come while we stop: a restart takes a few seconds."""
-OVERLOADED_RETRY_MS: Final = 1_000
-"""What those are told who come while too much waits: lanes empty by the second."""
+AGAIN_MS: Final = 1_000
+"""After how long to ask again for a repetition whose first attempt could not be stored."""
 
 
 class Arrival(NamedTuple):
@@ -83,6 +81,7 @@ class Pipeline:
         now_ms: Callable[[], int],
     ) -> None:
         self.admission = admission
+        admission.why_shut = self.why_shut
         self.journal = journal
         self.book = book
         self.events = events
@@ -95,6 +94,12 @@ class Pipeline:
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
+        self.share = 1.0
+        """Of each carrier's TPS that is ours: several workers share accounts."""
+        self.may_bind = True
+        """A worker binds once it knows what is in hand: receipts of that come at once."""
+        self.worker: Worker | None = None
+        """Set where several workers share messages: see dispatcher/worker."""
         self.framed_from_ms = 0
         """Frames that are older were made by other profiles."""
         self.counters = Counters()
@@ -129,7 +134,7 @@ class Pipeline:
         batch = self.admission.admit(requests, now_ms, self.closed())
         if batch.messages:
             try:
-                await self._write(batch, now_ms)
+                await self.write(batch, now_ms)
             except OverloadedError as error:
                 self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
         if batch.repeats:
@@ -140,25 +145,35 @@ class Pipeline:
 
     def closed(self) -> list[int]:
         """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
-        if self.is_closing:
-            return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)
-        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
-        if sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max:
-            return [OVERLOADED_RETRY_MS] * (len(TrafficClass) + 1)
+        if (shut := self._shut()) is not None:
+            return [shut.retry_after_ms] * (len(TrafficClass) + 1)
+        shuts = [self._shut_for(traffic_class) for traffic_class in TrafficClass]
         is_full = len(self.aftermath.schedule) >= self._limits.schedule_max
-        later_ms = OVERLOADED_RETRY_MS if is_full else 0
-        return [*(self._closed_for(traffic_class) for traffic_class in TrafficClass), later_ms]
+        shuts.append(SCHEDULE_FULL if is_full else None)
+        return [0 if shut is None else shut.retry_after_ms for shut in shuts]
 
-    def _closed_for(self, traffic_class: TrafficClass) -> int:
+    def why_shut(self, traffic_class: int) -> str:
+        """Say why a class is closed, in words."""
+        return (self._shut() or self._shut_for(TrafficClass(traffic_class)) or ALL_WAIT).reason
+
+    def _shut(self) -> Shut | None:
+        """Return why nothing at all is taken."""
+        if self.is_closing:
+            return CLOSING
+        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
+        is_full = sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max
+        return ALL_WAIT if is_full else None
+
+    def _shut_for(self, traffic_class: TrafficClass) -> Shut | None:
         if not self.journal.accepts(traffic_class):
-            return FULL_RETRY_MS
+            return DISK_LOW
         waiting = sum(lane.queues[traffic_class].messages for lane in self.lanes.values())
         if waiting >= self._policies[traffic_class].backlog_max:
-            return OVERLOADED_RETRY_MS
+            return CLASS_WAITS
         behind = self.journal.queue_octets > QUEUE_OCTETS_MAX
-        return OVERLOADED_RETRY_MS if behind and traffic_class != TrafficClass.AUTHORIZATION else 0
+        return STORE_BEHIND if behind and traffic_class != TrafficClass.AUTHORIZATION else None
 
-    def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
+    def write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
         arrivals: list[Arrival] = []
@@ -209,7 +224,7 @@ class Pipeline:
                 queue.claiming -= claimed
             else:
                 queue.waiting.extend(batch[claimed:])
-                lane.claimed(queue, batch[:claimed], claimed)
+                self._claimed(lane, queue, batch[:claimed], claimed)
         if error is None:
             self.aftermath.wait(later)
         if not done.cancelled():
@@ -225,7 +240,7 @@ class Pipeline:
             else:
                 detail = "the first attempt could not be stored, or its text is kept no longer"
                 client_ref = requests[place].client_ref
-                batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
+                batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, AGAIN_MS)
 
     # ---- durability ----
 
@@ -254,7 +269,17 @@ class Pipeline:
         now_ms = self.now_ms()
         self._renew(lane, batch, now_ms)
         allowed = self.book.claim(batch, lane.number, now_ms)
-        self.commits.after(partial(lane.claimed, queue, allowed, len(batch)))
+        self.commits.after(partial(self._claimed, lane, queue, allowed, len(batch)))
+
+    def _claimed(self, lane: Lane, queue: ClassQueue, allowed: list[Submission], asked: int) -> None:
+        """Tell a lane what it may write: not what went to another worker meanwhile."""
+        if self.worker is not None:
+            allowed = self.worker.ours(allowed)
+        lane.claimed(queue, allowed, asked)
+
+    def may_send(self) -> bool:
+        """Whether anything may be claimed and written now: not where another worker may think it is his."""
+        return self.worker is None or self.worker.may_send()
 
     def answered(
         self,
@@ -266,6 +291,8 @@ class Pipeline:
     ) -> None:
         """Note ids, judge refusals; `done` when it is durable."""
         now_ms = self.now_ms()
+        if self.worker is not None:
+            batch, statuses, ids = self.worker.answered(batch, statuses, ids)
         refused, _ = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
         if accepted := len(batch) - len(refused):
             self.aftermath.health[lane.number].answered(Disposition.OK, lane.latency_ms, now_ms, accepted)
@@ -299,7 +326,7 @@ class Pipeline:
         if incoming:
             acknowledge = partial(lane.pool.acknowledge, source, incoming)
             refuse = partial(acknowledge, CommandStatus.ESME_RX_T_APPN)
-            self.commits.after(acknowledge, refuse, can_wait=True)
+            self.commits.after(acknowledge, refuse, refuse, can_wait=True)
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
         """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""

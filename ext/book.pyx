@@ -414,6 +414,12 @@ cdef class Book:
         forget(self)
         return expired
 
+    def leave(self, list numbers not None):
+        """Know nothing more of these, in order and not ended: another worker has them, with their receipts. No event."""
+        check(self, 0)
+        if numbers:
+            leave(self, numbers)
+
     # ---- looking on ----
 
     @property
@@ -519,12 +525,15 @@ cdef class Book:
         StoreError: it is cut, or holds what no book has written."""
         return replay_body(self, body)
 
-    def recovered(self):
-        """End recovery: live calls follow. Counters begin at 0."""
+    def recovered(self, bint anew=True):
+        """End recovery: live calls follow. Counters begin at 0, unless the book was live before, too."""
         self.recovering = False
         table_free(&self.targets)
         if not table_init(&self.targets, sizeof(Target)):
             raise MemoryError
+        if not anew:
+            forget(self)
+            return
         self.matched = self.duplicate = self.overruled = self.ambiguous = self.corrected = 0
         self.unmatched = self.orphaned = self.unmapped = 0
         forget(self)

@@ -32,6 +32,7 @@ KINDS = {
     "n": NUMBER, "message_id": OCTETS, "to": TEXT, "sender": TEXT, "text": TEXT, "traffic_class": NUMBER,
     "accepted_ms": NUMBER, "deadline_ms": NUMBER, "send_after_ms": NUMBER, "segments": NUMBER, "reference": NUMBER,
     "carriers": NUMBERS, "client_ref": TEXT, "key_hash": NUMBER, "body_hash": NUMBER, "source": TEXT, "callback": VALUE,
+    "traceparent": TEXT,
 }
 
 
@@ -103,7 +104,11 @@ cdef class Packer:
         pack_number(out, record.key_hash)
         pack_number(out, record.body_hash)
         self.put_text(out, <object>record.source)
-        return pack_nil(out) if callback is None else self.put_other(out, callback)
+        if callback is None:
+            pack_nil(out)
+        else:
+            self.put_other(out, callback)
+        return self.put_text(out, <object>record.traceparent)
 
     cdef int put_text(self, Outbox *out, object text) except -1:
         if text is None:

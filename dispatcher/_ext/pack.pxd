@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint64_t
 from wire cimport Outbox
 
 cdef enum:
-    FIELDS = 17                 # of dispatcher.model.Message
+    FIELDS = 18                 # of dispatcher.model.Message
 
 cdef struct Record:             # a Message, its numbers as such; what it points to is borrowed
     uint64_t n, key_hash, body_hash
@@ -20,6 +20,7 @@ cdef struct Record:             # a Message, its numbers as such; what it points
     PyObject *client_ref
     PyObject *source
     PyObject *callback
+    PyObject *traceparent
 
 
 cdef class Packer:

@@ -6,9 +6,9 @@ One turn of a lane (`_turn`), for every class, highest first:
 2. pump: as many claimed ones as the windows, the bucket and the pool allow are submitted.
 
 Laws: nothing is written that is not claimed durably; what is written and not yet durably answered never
-exceeds the windows, so that a crash leaves no more than that in doubt; the TPS holds over all binds; no class
-waits behind a lower one, and a lower one gets `LOW_SHARE` of the turns where the windows are short (the
-bucket has its own shares).
+exceeds the windows, so that no more than that can come twice after a crash; what was claimed ahead of them is
+in doubt all the same, as nobody can tell; the TPS holds over all binds; no class waits behind a lower one,
+and a lower one gets `LOW_SHARE` of the turns where the windows are short (the bucket has its own shares).
 
 A turn runs once per pass of the event loop, however often it was asked for.
 """
@@ -124,6 +124,9 @@ class Lane:
             int(self.window * sum(reserved.window[:traffic_class]))
             for traffic_class in range(len(self.queues))
         )
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
@@ -132,14 +135,19 @@ class Lane:
 
         From now on no second holds more than the new TPS; the tokens of the last one count against it.
         """
-        now_ns = self._clock()
-        if tps != self.rate.nominal_tps:
-            self.rate.set_nominal(now_ns, tps)
-            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
-        self.bucket.set_reserved(now_ns, reserved.tps)
+        self.set_tps(tps)
+        self.bucket.set_reserved(self._clock(), reserved.tps)
         self.pool.take_up(account, context)
         self.resize(account, reserved)
         self.look()
+
+    def set_tps(self, tps: float) -> None:
+        """From now on no second holds more than this; the tokens of the last one count against it."""
+        if tps != self.rate.nominal_tps:
+            now_ns = self._clock()
+            self.rate.set_nominal(now_ns, tps)
+            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
+            self._look_ahead()
 
     # ---- what the pipeline does ----
 
@@ -169,7 +177,7 @@ class Lane:
 
     def claim_room(self, queue: ClassQueue) -> int:
         """How many segments of a class may be claimed now."""
-        if self.is_paused or not self.is_bound:
+        if self.is_paused or not self.is_bound or not self._desk.may_send():
             return 0
         return max(0, self._claims_most - len(queue.claimed) - queue.claiming)
 
@@ -219,7 +227,7 @@ class Lane:
             self._timer.cancel()
             self._timer = None
         now_ms = self._now_ms()
-        if not self.is_paused:
+        if not self.is_paused and self._desk.may_send():
             self._claim(now_ms)
             self._pump(now_ms)
         for queue in self.queues:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from dispatcher.ingest.bodies import NO_DEFAULTS, Defaults, answers, encoder, read_defaults, read_lines
 from dispatcher.ingest.intake import REST_SHARE, slices
-from dispatcher.ingest.problems import ProblemError, problem
+from dispatcher.ingest.problems import SERVER, ProblemError, problem
 from dispatcher.ingest.service import NDJSON, Call, check_encoding, go_on
 from dispatcher.model import Accepted, Refused
 
@@ -81,7 +81,8 @@ async def post_stream(call: Call) -> web.StreamResponse:
     defaults = _defaults(call)
     check_encoding(request)
     await go_on(request)
-    response = web.StreamResponse(headers={"Content-Type": NDJSON, "X-Request-Id": call.request_id})
+    headers = {"Content-Type": NDJSON, "X-Request-Id": call.request_id, "Server": SERVER}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     takings: asyncio.Queue[Taking | None] = asyncio.Queue(SLICES_MAX)
     reader = asyncio.get_running_loop().create_task(_read(call, defaults, takings))
@@ -129,7 +130,7 @@ async def _read(call: Call, defaults: Defaults, takings: "asyncio.Queue[Taking |
 
 
 def _defaults(call: Call) -> Defaults:
-    if (text := call.request.query.get("defaults")) is None:
+    if (text := call.query("defaults")) is None:
         return NO_DEFAULTS
     found = read_defaults(text.encode("utf-8", "surrogatepass"))
     if isinstance(found, Refused):

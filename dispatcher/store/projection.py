@@ -17,6 +17,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from dispatcher import private
 from dispatcher._ext.events import read_events
 from dispatcher._ext.fold import KEYS_PART, PART, Fold, find, hash_of_recipient, hash_of_ref, ids_of
 from dispatcher._ext.trails import last_state
@@ -233,6 +234,20 @@ class Projection:
         query = "SELECT 1 FROM message WHERE n = ? AND has_ended = 0"
         return {n for n in numbers if self._connection.execute(query, (n,)).get is None}
 
+    def trails(self, numbers: Iterable[int]) -> dict[int, bytes]:
+        """Return the events of those of these messages that have not ended, as of the end of the journal."""
+        while self.seq < self._reader.bounds[1] and self.catch_up():
+            pass
+        query = "SELECT trail FROM message WHERE n = ? AND has_ended = 0"
+        rows = ((n, self._connection.execute(query, (n,)).get) for n in numbers)
+        return {n: trail for n, trail in rows if trail is not None}
+
+    def leave(self, numbers: Iterable[int]) -> None:
+        """Take these for ended, so that they are kept no longer than others: they are another's by now."""
+        with transaction(self._connection):
+            values = [(n,) for n in numbers]
+            self._connection.executemany("UPDATE message SET has_ended = 1 WHERE n = ?", values)
+
     def count(self) -> int:
         """Return how many messages are in it."""
         found: int = self._connection.execute("SELECT count(*) FROM message").get
@@ -297,6 +312,7 @@ def delete(folder: Path) -> None:
 
 
 def _connect(path: Path) -> apsw.Connection:
+    private.make(path)
     connection = apsw.Connection(str(path))
     connection.execute(f"PRAGMA page_size={PAGE_OCTETS}")  # of a new file
     connection.execute("PRAGMA journal_mode=WAL")

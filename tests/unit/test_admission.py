@@ -134,8 +134,9 @@ def test_too_many_at_a_time() -> None:
 
 
 def test_a_closed_class_says_when_to_come_again() -> None:
-    """A closed class refuses with how long to wait; others and repetitions are not concerned."""
+    """A closed class refuses with why and how long to wait; others and repetitions are not concerned."""
     door = admission()
+    door.why_shut = lambda traffic_class: f"class {traffic_class} is full"
     first = message(verdict_on(door, traffic_class=TrafficClass.MARKETING, client_ref="a"))
     batch = door.admit(
         [
@@ -149,6 +150,7 @@ def test_a_closed_class_says_when_to_come_again() -> None:
     refused = batch.verdicts[0]
     assert isinstance(refused, Refused)
     assert (refused.code, refused.retry_after_ms) == ("overloaded", 1500)
+    assert refused.detail == "class 3 is full; nothing is wrong with this message"
     assert isinstance(batch.verdicts[1], Accepted)
     assert batch.repeats == [(2, first.n)]
 
@@ -293,3 +295,18 @@ def test_a_bug_on_the_way_leaves_no_key_behind() -> None:
     other = message(verdict_on(door, client_ref="b"))
     again = message(verdict_on(door, client_ref="a"))
     assert (other.n, again.n) == (1, 2)
+
+
+def test_id_time_and_reference_may_be_given() -> None:
+    """A record that is read again becomes the same message: id, time of acceptance, deadline, reference; a
+    reference below 0 is chosen here."""
+    door = admission()
+    long = "long " * 60
+    given = [(b"a" * 16, NOW_MS - 5_000, 77), (b"b" * 16, NOW_MS - 4_000, -1)]
+    batch = door.admit([request(text=long), request(text=long, ttl_ms=60_000)], NOW_MS, given=given)
+    first, second = batch.messages
+    assert (first.message_id, first.accepted_ms, first.reference) == (b"a" * 16, NOW_MS - 5_000, 77)
+    assert (second.message_id, second.deadline_ms) == (b"b" * 16, NOW_MS - 4_000 + 60_000)
+    assert batch.groups[1, 1].frames[0][0].count(bytes([5, 0, 3, 77, 2, 1])) == 1
+    with pytest.raises(ValueError):
+        door.admit([request()], NOW_MS, given=[])
