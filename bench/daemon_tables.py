@@ -1,7 +1,7 @@
 """Results of the daemon tier as tables: the same in a terminal and for the README."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import convert
 
@@ -11,6 +11,9 @@ from bench.tables import grid
 from dispatcher.cli.load.figures import Ceiling, Latency, Trial
 from dispatcher.cli.load.mix import CLASSES
 from dispatcher.cli.load.report import ceiling
+
+BUSY: Final = 0.15
+"""Of one core, used by others: worth saying."""
 
 
 def terminal(result: Result) -> str:
@@ -66,10 +69,13 @@ def _posts(flow: dict[str, Any]) -> str:
 
 
 def _notes(result: Result) -> str:
-    return (
+    samples = convert(result["flows"]["sustained"], Trial).samples
+    others = sum(each.others for each in samples) / len(samples)
+    notes = (
         f"{sentence(result['run'])}. The daemon has one core; the clients and the simulated carrier share "
         "the other. Times count from when a request was meant to be sent. synchronous=FULL."
     )
+    return notes if others < BUSY else f"{notes} Others used {others:.0%} of a core meanwhile."
 
 
 def _ms(values: Sequence[float]) -> str:
