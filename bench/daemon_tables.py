@@ -36,7 +36,7 @@ def _sustained(flow: dict[str, Any]) -> str:
     memory = [trial.samples[at].memory_bytes / 2**20 for at in (0, -1)]
     lines = [
         ("messages", f"{trial.messages:,} in {trial.seconds:.0f} s; lost 0, doubled 0"),
-        ("held", "yes" if trial.held else f"NO: {trial.refused:,} refused, queue {trial.growth:+.1%}/s"),
+        ("held", "yes" if trial.held else _why_not(trial)),
         ("of one core, mean / busiest second", f"{trial.core:.1%} / {core:.1%}"),
         ("CPU us a segment", f"{trial.cpu_us:.1f}"),
         ("commits a second, bytes a segment", f"{trial.commits_per_s:,.0f}, {trial.octets_a_segment:,.0f}"),
@@ -47,6 +47,11 @@ def _sustained(flow: dict[str, Any]) -> str:
         *((f"{name}, read by the carrier", _latency(trial.carrier[name])) for name in CLASSES),
     ]
     return grid((f"{trial.segments_per_s:,.0f} segments a second over HTTP", "found"), lines)
+
+
+def _why_not(trial: Trial) -> str:
+    behind = ", stopped as it was seconds behind" if trial.stopped else ""
+    return f"NO: {trial.refused:,} refused, queue {trial.growth:+.1%}/s{behind}"
 
 
 def _ceiling(flow: dict[str, Any]) -> str:
