@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bench.corpora import CORPORA, corpus
-from dispatcher._ext.book import Book, Submission
+from dispatcher._ext.book import Book, submissions
 from dispatcher._ext.bucket import Bucket, spin
 from dispatcher._ext.events import EventBuffer
 from dispatcher._ext.fold import Fold
@@ -96,15 +96,16 @@ class Line:
         verdicts = [each for each in admitted.verdicts if each is not None]
         with counted("answers", BATCH):
             answers(verdicts)
-        submissions = [
-            Submission(each, each.n, 0, 1, each.traffic_class, each.deadline_ms, frame, CARRIER)
-            for group in admitted.groups.values()
-            for each, (frame,) in zip(group.messages, group.frames, strict=True)
-        ]
+        with counted("segments", BATCH):
+            segments = [
+                each
+                for group in admitted.groups.values()
+                for each in submissions(group.messages, group.frames, CARRIER)
+            ]
         with counted("claim", BATCH):
-            book.claim(submissions, CARRIER, NOW_MS)
+            book.claim(segments, CARRIER, NOW_MS)
         with counted("submit", BATCH):
-            esme.push(submissions, [each.frame for each in submissions], 0, 0)
+            esme.push(segments, [each.frame for each in segments], 0, 0)
             octets = esme.outgoing(0)
         responses, reports = self._smsc_says(octets, first)
         with counted("answer", BATCH):

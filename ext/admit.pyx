@@ -282,7 +282,7 @@ cdef class Judge:
         cdef object accepted = <object>terms.now, traceparent
         cdef int chosen = -1
         cdef tuple carriers
-        cdef list frames
+        cdef object frames
         cdef Group group
         cdef Record record
         if not self.is_plain(request):
@@ -347,7 +347,7 @@ cdef class Judge:
             chosen = reference[0]
         deadline_ms = (sends_ms or accepted_ms) + ttl_ms
         frames = (<SubmitBuilder>found).build(digits, sender, text, deadline_ms, chosen, terms.now_ms)
-        total = len(frames)
+        total = 1 if type(frames) is bytes else len(<list>frames)
         if total == 0:
             return self.refuse("not_carried", request, carriers[0])
         if total > policy.segments_max:

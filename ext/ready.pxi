@@ -55,12 +55,12 @@ cdef int check_segments(uint64_t n, int segment, int segments, int traffic_class
 
 
 def submissions(list messages not None, list frames not None, int carrier, int64_t framed_ms=0, int64_t since_ms=0):
-    """Return the segments of messages, in order, for a carrier; `frames` are those of each message, made at
-    `framed_ms`, or when it was accepted. They wait since `since_ms`.
+    """Return the segments of messages, in order, for a carrier; `frames` are a list for each message, or its only one,
+    made at `framed_ms`, or when it was accepted. They wait since `since_ms`.
 
     Of a message its n, traffic_class and deadline_ms are read. ValueError: lists of unequal length, or as Submission.
     """
-    cdef list found = [], its_frames
+    cdef list found = []
     cdef Py_ssize_t index
     cdef int segment, segments, traffic_class
     cdef uint64_t n
@@ -69,13 +69,13 @@ def submissions(list messages not None, list frames not None, int carrier, int64
     if len(messages) != len(frames):
         raise ValueError(f"{len(messages)} messages with the frames of {len(frames)}")
     for index in range(len(messages)):
-        message, its_frames = messages[index], frames[index]
+        message, its = messages[index], frames[index]
         n, traffic_class, deadline_ms = message.n, message.traffic_class, message.deadline_ms
-        segments = len(its_frames)
+        segments = 1 if type(its) is bytes else len(<list?>its)
         if segments:
             check_segments(n, segments - 1, segments, traffic_class, carrier)
         for segment in range(segments):
-            frame = its_frames[segment]
+            frame = its if type(its) is bytes else (<list>its)[segment]
             if type(frame) is not bytes:
                 raise TypeError("frames are bytes")
             each = Submission.__new__(Submission)  # its __init__ costs more than all the rest

@@ -87,10 +87,11 @@ cdef class SubmitBuilder:
         to, sender, text = message.to, message.sender, message.text
         if not (PyUnicode_CheckExact(to) and PyUnicode_CheckExact(sender) and PyUnicode_CheckExact(text)):
             raise TypeError("to, sender and text are str")
-        return self.build(to, sender, text, message.deadline_ms, message.reference, now_ms)
+        made = self.build(to, sender, text, message.deadline_ms, message.reference, now_ms)
+        return [made] if type(made) is bytes else made
 
-    cdef list build(self, str to, str sender, str text, int64_t deadline_ms, int64_t given, int64_t now_ms):
-        """The same for the parts of a message that count here."""
+    cdef object build(self, str to, str sender, str text, int64_t deadline_ms, int64_t given, int64_t now_ms):
+        """The same for the parts of a message that count here; where it is one, as most are, itself and no list."""
         cdef Cut cuts[CUTS_MAX]
         cdef Cut whole
         cdef Choice choice
@@ -119,8 +120,11 @@ cdef class SubmitBuilder:
             whole.units = <int>choice.units
             if plan.octets_max(choice.units, 0) > PAYLOAD_MAX:
                 return []
-            return [self.frame(source, to, plan, data, kind, 0, whole, 1, 1, 0, 0, times, times_octets, True)]
+            return self.frame(source, to, plan, data, kind, 0, whole, 1, 1, 0, 0, times, times_octets, True)
         header = self.encoder.header_octets(plan, total)
+        if total == 1:
+            return self.frame(
+                source, to, plan, data, kind, 0, cuts[0], 1, 1, reference, header, times, times_octets, False)
         frames = PyList_New(total)
         for index in range(total):
             frame = self.frame(source, to, plan, data, kind, start, cuts[index], total, index + 1, reference,

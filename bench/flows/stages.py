@@ -10,7 +10,7 @@ from time import process_time_ns, thread_time_ns
 from typing import Any, Final, cast
 
 from bench.flows.house import BATCH, House, Job, config_of, yardstick_ns
-from dispatcher._ext.book import Ready, Submission
+from dispatcher._ext.book import Ready, Submission, submissions
 from dispatcher._ext.session import Exchange
 from dispatcher._ext.smsc import message_ids
 from dispatcher.app import Dispatcher
@@ -114,10 +114,10 @@ class Line:
 
         meter.begin()
         batch = pipeline.admission.admit(requests, pipeline.now_ms())
-        submissions = [
-            Submission(message, message.n, 0, 1, message.traffic_class, message.deadline_ms, frame, carrier)
+        segments = [
+            segment
             for group in batch.groups.values()
-            for message, (frame,) in zip(group.messages, group.frames, strict=True)
+            for segment in submissions(group.messages, group.frames, carrier)
         ]
         meter.end("admit")
         messages = batch.messages
@@ -125,9 +125,9 @@ class Line:
         row = Row(self._stream, messages[0].n, messages[-1].n, len(messages), body)
         meter.end("pack")
         now_ms = pipeline.now_ms()
-        book.claim(submissions, carrier, now_ms)
+        book.claim(segments, carrier, now_ms)
         meter.end("claim")
-        ready.extend(submissions)
+        ready.extend(segments)
         taken: list[Submission] = []
         ready.pull(BATCH, now_ms, taken)
         esme.push(taken, [submission.frame for submission in taken], 0, 0)

@@ -15,7 +15,8 @@ class Group:
     @property
     def messages(self) -> list[Message]: ...
     @property
-    def frames(self) -> list[list[bytes]]: ...
+    def frames(self) -> list[bytes | list[bytes]]:
+        """Of each message its frame, or a list of them where it has several."""
     @property
     def segments(self) -> int: ...
     @property

@@ -47,9 +47,14 @@ class Submission:
     def traffic_class(self) -> int: ...
 
 def submissions(
-    messages: list[Any], frames: list[list[bytes]], carrier: int, framed_ms: int = 0, since_ms: int = 0
+    messages: list[Any],
+    frames: list[bytes | list[bytes]],
+    carrier: int,
+    framed_ms: int = 0,
+    since_ms: int = 0,
 ) -> list[Submission]:
-    """Return the segments of messages, in order, for a carrier; `frames` are those of each message."""
+    """Return the segments of messages, in order, for a carrier; `frames` are those of each message, or its
+    only one."""
 
 def wrote(submissions: list[Submission], count: int, now_ms: int, waited: tuple[Histogram, ...]) -> None:
     """Note how long those of the first `count` had waited that were never tried before: they are written.

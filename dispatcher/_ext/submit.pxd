@@ -19,7 +19,7 @@ cdef class SubmitBuilder:
     cdef uint8_t registered_delivery, registered_delivery_before
     cdef bint sar, payload
 
-    cdef list build(self, str to, str sender, str text, int64_t deadline_ms, int64_t given, int64_t now_ms)
+    cdef object build(self, str to, str sender, str text, int64_t deadline_ms, int64_t given, int64_t now_ms)
     cdef bytes frame(self, bytes source, object to, Plan plan, const void *data, int kind, Py_ssize_t start,
                      Cut cut, int total, int number, int reference, Py_ssize_t header,
                      const uint8_t *times, Py_ssize_t times_octets, bint as_payload)

@@ -108,8 +108,10 @@ def test_random_batches_have_the_verdicts_of_the_twin(seed: int, profile: Any) -
         repeats, accepted = dict(batch.repeats), iter(zip(batch.places, batch.messages, strict=True))
         frames: dict[int, list[bytes]] = {}
         for group in (*batch.groups.values(), batch.later):
-            frames |= {each.n: its for each, its in zip(group.messages, group.frames, strict=True)}
-            assert group.segments == sum(map(len, group.frames))
+            listed = [[its] if isinstance(its, bytes) else its for its in group.frames]
+            frames |= {each.n: its for each, its in zip(group.messages, listed, strict=True)}
+            assert group.segments == sum(map(len, listed))
+            assert all(isinstance(its, bytes) or len(its) > 1 for its in group.frames)
             assert group.body == b"".join(map(ENCODE, group.messages))
         for place, (verdict, its) in enumerate(zip(batch.verdicts, expected, strict=True)):
             if isinstance(its, int):

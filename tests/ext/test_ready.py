@@ -169,7 +169,7 @@ def test_messages_become_their_segments() -> None:
     """In order, each with its frame; a list too short, or a message that cannot be, is refused."""
     one = Message(1, bytes(16), "7", "B", "t", 3, 0, 9, 0, 1, 0, (1,))
     two = Message(2, bytes(16), "7", "B", "t", 0, 0, 8, 0, 2, 0, (1,))
-    made = submissions([one, two], [[b"a"], [b"b", b"c"]], 5, 77)
+    made = submissions([one, two], [b"a", [b"b", b"c"]], 5, 77)
     assert [(it.message, it.n, it.segment, it.segments, it.frame) for it in made] == [
         (one, 1, 0, 1, b"a"),
         (two, 2, 0, 2, b"b"),
@@ -180,7 +180,8 @@ def test_messages_become_their_segments() -> None:
     assert submissions([], [], 5) == []
     with pytest.raises(ValueError, match="1 messages with the frames of 2"):
         submissions([one], [[b"a"], [b"b"]], 5)
-    with pytest.raises(TypeError):
-        submissions([one], [["text"]], 5)  # type: ignore[list-item]
+    for wrong in (["text"], "text", (b"a",), None):
+        with pytest.raises(TypeError):
+            submissions([one], [wrong], 5)  # type: ignore[list-item]
     with pytest.raises(ValueError, match="no segment"):
         submissions([Message(0, bytes(16), "7", "B", "t", 3, 0, 9, 0, 1, 0, (1,))], [[b"a"]], 5)
