@@ -12,6 +12,7 @@ API does not allow; its substitutes copy the text first.
 """
 
 import os
+from multiprocessing import get_start_method
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -19,6 +20,7 @@ from setuptools import Extension, setup
 
 DEBUG = os.environ.get("DISPATCHER_DEBUG") == "1"
 SANITIZE = os.environ.get("DISPATCHER_SANITIZE") == "1"
+CORES = len(os.sched_getaffinity(0))
 
 compile_args = [
     "-O3",
@@ -78,5 +80,7 @@ setup(
         compiler_directives=directives,
         annotate=DEBUG,
         force=stale,
-    )
+        nthreads=CORES if get_start_method() == "fork" else 0,  # others would run this file again
+    ),
+    options={"build_ext": {"parallel": CORES}},
 )

@@ -21,7 +21,7 @@ from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.schedule import N_MAX
 from dispatcher.config import HOUR_MS, Config
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
-from dispatcher.refusal import Code, Refusal
+from dispatcher.refusal import ALL_WAIT, SCHEDULE_FULL, Code, Refusal
 from dispatcher.slips import plain
 from dispatcher.store.records import packer
 
@@ -44,16 +44,8 @@ _SAID: Final = {
         "idempotency_key",
         "this key came before with another body; a new message needs a new key",
     ),
-    "overloaded": (
-        "overloaded",
-        "",
-        "too much is waiting, the disk is full, or we are closing: nothing is wrong with it",
-    ),
-    "schedule_full": (
-        "overloaded",
-        "",
-        "too much waits for its time already; nothing is wrong with this message",
-    ),
+    "overloaded": ("overloaded", "", "{1}; nothing is wrong with this message"),
+    "schedule_full": ("overloaded", "", f"{SCHEDULE_FULL.reason}; nothing is wrong with this message"),
     "text_length": ("text_length", "text", "a text has 1 to {0:,} characters"),
     "send_after_malformed": (
         "send_after_malformed",
@@ -82,7 +74,8 @@ _SAID: Final = {
         "the text needs {0[0]} segments, {0[1]} are allowed",
     ),
 }
-"""Why a request is refused: code, field, detail; {0} is what ext/admit.pyx gives with the word."""
+"""Why a request is refused: code, field, detail; {0} is what ext/admit.pyx gives with the word, {1} what
+`why_shut` says of its class."""
 
 Recall = Callable[[list[int], int], Awaitable[dict[int, tuple[int, int]]]]
 """(hashes of idempotency keys, up to which message they may be forgotten) -> of those that the store knows, n
@@ -106,6 +99,8 @@ class Admission:
         self.keys = Keys(KEYS_REMEMBERED)
         self.reorder: Callable[[Sequence[int], int, int], tuple[int, ...]] | None = None
         """(carriers, traffic_class, now_ms) -> carriers; set while some carrier is not fit."""
+        self.why_shut: Callable[[int], str] = lambda traffic_class: ALL_WAIT.reason
+        """(traffic_class) -> why it is closed, in words; asked of those that are."""
         self.next_n = next_n
         self.unread_n = 0
         """After a restart, keys of messages up to here were left in the store."""
@@ -247,7 +242,8 @@ class Admission:
         code, field, detail = _SAID[why]
         field = given if why == "key_malformed" else field
         retry_after_ms = given if code == "overloaded" else 0
-        return Refused(code, detail.format(given), field, request.client_ref, retry_after_ms)
+        said = detail.format(given, self.why_shut(request.traffic_class) if why == "overloaded" else "")
+        return Refused(code, said, field, request.client_ref, retry_after_ms)
 
 
 def number_of(message_id: bytes) -> int:

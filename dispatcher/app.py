@@ -309,8 +309,9 @@ class Dispatcher:
             self._known = await loop.run_in_executor(self._recaller, KnownKeys, folder)
             self.journal.start(loop, on_failure=self._on_failure)
             await recovery.recover(self.pipeline, began_s)
+            self.pipeline.may_bind = self._opened is None
             for lane in self.pipeline.lanes.values():
-                if lane.switch is not Switch.DRAINING:
+                if lane.switch is not Switch.DRAINING and self.pipeline.may_bind:
                     lane.pool.begin()
                 lane.look()
         except BaseException:

@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from dispatcher._ext.admit import Batch, Group
 from dispatcher._ext.book import Book, Submission, submissions
@@ -28,6 +28,7 @@ from dispatcher._ext.session import Incoming
 from dispatcher.admission import Admission, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
+from dispatcher.carrier.desk import Worker
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
@@ -36,6 +37,7 @@ from dispatcher.config import Config
 from dispatcher.counters import Counters
 from dispatcher.errors import OverloadedError, StoreError
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
+from dispatcher.refusal import ALL_WAIT, CLASS_WAITS, CLOSING, DISK_LOW, SCHEDULE_FULL, STORE_BEHIND, Shut
 from dispatcher.smpp.connection import Connection
 from dispatcher.smpp.constants import CommandStatus
 from dispatcher.smpp.pool import Alarm
@@ -49,12 +51,8 @@ RENEW_AFTER_MS: Final = 2_000
 """A validity period may be so much too long: it counts in seconds."""
 QUEUE_OCTETS_MAX: Final = 64 << 20
 """Handed to the journal and not committed: seconds of a slow disk; codes are still taken then."""
-FULL_RETRY_MS: Final = 5_000
-"""What those are told for whose class the disk has no room left: somebody has to make some."""
-CLOSING_RETRY_MS: Final = 10_000
-"""What those are told who come while we stop: a restart takes a few seconds."""
-OVERLOADED_RETRY_MS: Final = 1_000
-"""What those are told who come while too much waits: lanes empty by the second."""
+AGAIN_MS: Final = 1_000
+"""After how long to ask again for a repetition whose first attempt could not be stored."""
 
 
 class Arrival(NamedTuple):
@@ -65,21 +63,6 @@ class Arrival(NamedTuple):
     batch: list[Submission]
     claimed: int
     """How many of the foremost are claimed by the same commit."""
-
-
-class Worker(Protocol):
-    """What the path asks where several workers share messages, each of which is one worker's at a time."""
-
-    def may_send(self) -> bool:
-        """Whether what is ours is ours beyond doubt, so that it may be claimed and written."""
-
-    def ours(self, batch: list[Submission]) -> list[Submission]:
-        """Return those whose message is ours still."""
-
-    def answered(
-        self, batch: list[Submission], statuses: list[int], ids: list[bytes | None]
-    ) -> tuple[list[Submission], list[int], list[bytes | None]]:
-        """Return the answers to those."""
 
 
 class Pipeline:
@@ -98,6 +81,7 @@ class Pipeline:
         now_ms: Callable[[], int],
     ) -> None:
         self.admission = admission
+        admission.why_shut = self.why_shut
         self.journal = journal
         self.book = book
         self.events = events
@@ -112,6 +96,8 @@ class Pipeline:
         self.is_closing = False
         self.share = 1.0
         """Of each carrier's TPS that is ours: several workers share accounts."""
+        self.may_bind = True
+        """A worker binds once it knows what is in hand: receipts of that come at once."""
         self.worker: Worker | None = None
         """Set where several workers share messages: see dispatcher/worker."""
         self.framed_from_ms = 0
@@ -159,23 +145,33 @@ class Pipeline:
 
     def closed(self) -> list[int]:
         """Return, by class and then for LATER, 0 or after how many milliseconds to come again."""
-        if self.is_closing:
-            return [CLOSING_RETRY_MS] * (len(TrafficClass) + 1)
-        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
-        if sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max:
-            return [OVERLOADED_RETRY_MS] * (len(TrafficClass) + 1)
+        if (shut := self._shut()) is not None:
+            return [shut.retry_after_ms] * (len(TrafficClass) + 1)
+        shuts = [self._shut_for(traffic_class) for traffic_class in TrafficClass]
         is_full = len(self.aftermath.schedule) >= self._limits.schedule_max
-        later_ms = OVERLOADED_RETRY_MS if is_full else 0
-        return [*(self._closed_for(traffic_class) for traffic_class in TrafficClass), later_ms]
+        shuts.append(SCHEDULE_FULL if is_full else None)
+        return [0 if shut is None else shut.retry_after_ms for shut in shuts]
 
-    def _closed_for(self, traffic_class: TrafficClass) -> int:
+    def why_shut(self, traffic_class: int) -> str:
+        """Say why a class is closed, in words."""
+        return (self._shut() or self._shut_for(TrafficClass(traffic_class)) or ALL_WAIT).reason
+
+    def _shut(self) -> Shut | None:
+        """Return why nothing at all is taken."""
+        if self.is_closing:
+            return CLOSING
+        queues = [queue.messages for lane in self.lanes.values() for queue in lane.queues]
+        is_full = sum(queues) + len(self.aftermath.schedule) >= self._limits.backlog_max
+        return ALL_WAIT if is_full else None
+
+    def _shut_for(self, traffic_class: TrafficClass) -> Shut | None:
         if not self.journal.accepts(traffic_class):
-            return FULL_RETRY_MS
+            return DISK_LOW
         waiting = sum(lane.queues[traffic_class].messages for lane in self.lanes.values())
         if waiting >= self._policies[traffic_class].backlog_max:
-            return OVERLOADED_RETRY_MS
+            return CLASS_WAITS
         behind = self.journal.queue_octets > QUEUE_OCTETS_MAX
-        return OVERLOADED_RETRY_MS if behind and traffic_class != TrafficClass.AUTHORIZATION else 0
+        return STORE_BEHIND if behind and traffic_class != TrafficClass.AUTHORIZATION else None
 
     def write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
@@ -244,7 +240,7 @@ class Pipeline:
             else:
                 detail = "the first attempt could not be stored, or its text is kept no longer"
                 client_ref = requests[place].client_ref
-                batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, OVERLOADED_RETRY_MS)
+                batch.verdicts[place] = Refused("overloaded", detail, "", client_ref, AGAIN_MS)
 
     # ---- durability ----
 

@@ -4,7 +4,7 @@ A code is for programs and never changes its meaning; a reason is for people and
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Code(StrEnum):
@@ -30,3 +30,21 @@ class Refusal(NamedTuple):
     code: Code
     reason: str
     field: str
+
+
+class Shut(NamedTuple):
+    """Why nothing new is taken for a while, though nothing is wrong with it; and when to come again."""
+
+    retry_after_ms: int
+    reason: str
+
+
+CLOSING: Final = Shut(10_000, "we are closing, and another start takes it")
+"""A restart takes a few seconds."""
+DISK_LOW: Final = Shut(5_000, "the disk of the store has too little room left for this traffic class")
+"""Somebody has to make some."""
+ALL_WAIT: Final = Shut(1_000, "too much is waiting in all (limits.backlog_max)")
+"""Lanes empty by the second."""
+CLASS_WAITS: Final = Shut(1_000, "too much of this traffic class is waiting (classes.NAME.backlog_max)")
+STORE_BEHIND: Final = Shut(1_000, "the disk of the store does not write as fast as messages come")
+SCHEDULE_FULL: Final = Shut(1_000, "too much waits for its time already (limits.schedule_max)")

@@ -11,6 +11,7 @@ from dispatcher import recovery
 from dispatcher.aftermath import TICK_S
 from dispatcher.config import DAY_MS, Retention
 from dispatcher.errors import OverloadedError
+from dispatcher.model import TrafficClass
 from dispatcher.pipeline import Pipeline
 from dispatcher.store.journal import Journal
 from dispatcher.store.projection import Projection
@@ -26,6 +27,11 @@ RETAIN_S: Final = 600.0
 
 STEP_MS: Final = 5_000
 """The wall clock jumps by more between two ticks: NTP slews what is less; a leap second is one."""
+
+SLOW_S: Final = 5.0
+"""A commit that takes longer is an alarm: clients wait for it."""
+LASTING_S: Final = 10.0
+"""What is over for less is not told: it may come again at once."""
 
 log = logging.getLogger("dispatcher.upkeep")
 
@@ -71,8 +77,14 @@ class Upkeep:
 
     async def _tick(self) -> None:
         steps = Steps(self._now_ms(), time.monotonic_ns())
+        journal, room, speed = self._journal, Lasting(len(TrafficClass)), Lasting(1)
         while True:
             await asyncio.sleep(TICK_S)
+            now_s = time.monotonic()
+            if (classes := room.look(journal.space.classes, now_s)) is not None:
+                _tell_room(classes, journal.space.free)
+            if (is_fast := speed.look(int(journal.waiting_s < SLOW_S), now_s)) is not None:
+                _tell_speed(bool(is_fast))
             if step_ms := steps.look(self._now_ms(), time.monotonic_ns()):
                 log.error(
                     "alarm: the wall clock was put %s by %.1f s; deadlines and schedules follow it",
@@ -111,6 +123,50 @@ class Upkeep:
     async def _finished(self, numbers: list[int]) -> set[int]:
         found: set[int] = await self._ask(self._projection.finished, numbers)
         return found
+
+
+def _tell_room(classes: int, free_octets: int) -> None:
+    taken = [each.name.lower() for each in TrafficClass if each < classes]
+    is_over = len(taken) == len(TrafficClass)
+    log.log(
+        logging.INFO if is_over else logging.ERROR,
+        "%s: %d MiB are free on the disk of the store: %s",
+        "over" if is_over else "alarm",
+        free_octets >> 20,
+        f"{', '.join(taken)} accepted" if taken else "nothing new is accepted",
+        extra={"event": "disk_room", "free_mib": free_octets >> 20, "classes": taken},
+    )
+
+
+def _tell_speed(is_fast: bool) -> None:
+    level, text = (
+        (logging.INFO, "over: the disk of the store is slow: no commit takes %.0f s any more")
+        if is_fast
+        else (logging.ERROR, "alarm: the disk of the store is slow: a commit takes more than %.0f s")
+    )
+    log.log(level, text, SLOW_S, extra={"event": "disk_fast" if is_fast else "disk_slow"})
+
+
+class Lasting:
+    """Finds when to tell of something that has a best value: what is worse at once, what is better when it
+    has lasted."""
+
+    def __init__(self, best: int) -> None:
+        self._told = best
+        self._since_s: float | None = None
+        """Since when it is better than was told."""
+
+    def look(self, value: int, now_s: float) -> int | None:
+        """Return what to tell; None: nothing."""
+        if value > self._told:
+            self._since_s = now_s if self._since_s is None else self._since_s
+            if now_s - self._since_s < LASTING_S:
+                return None
+        self._since_s = None
+        if value == self._told:
+            return None
+        self._told = value
+        return value
 
 
 class Steps:

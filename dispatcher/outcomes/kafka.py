@@ -152,7 +152,7 @@ class OutcomeTopic:
 
 
 def record_maker(kafka: Kafka) -> Callable[[EventOut], Record]:
-    """Return what makes records of events, by the configuration."""
+    """Return what makes records of events: with the headers that their messages came with."""
     by_client_ref, encode = kafka.key == "client_ref", _ENCODERS[kafka.format]
     headers: Headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
     tenants = frozenset(kafka.tenants)

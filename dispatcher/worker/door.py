@@ -28,7 +28,7 @@ from dispatcher.feed import Feed
 from dispatcher.gather import Gather
 from dispatcher.kafka.outbox import Headers, Outbox, Record, Written, said
 from dispatcher.model import Accepted, Message, Refused, SendRequest, TrafficClass
-from dispatcher.pipeline import CLOSING_RETRY_MS
+from dispatcher.refusal import CLOSING
 from dispatcher.store.projection import Status
 from dispatcher.worker.wire import MESSAGE_ID, SOURCE, Place, id_of_key, id_of_place
 
@@ -40,7 +40,7 @@ without."""
 KNOWN_MAX: Final = 200_000
 """Messages that are found by their id: the last that were taken here, 30 MB."""
 _OPEN: Final = (0, 0, 0, 0, 0)
-_CLOSING: Final = (CLOSING_RETRY_MS,) * 5
+_CLOSING: Final = (CLOSING.retry_after_ms,) * 5
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -189,6 +189,8 @@ def _record_of(request: SendRequest, message: Message) -> tuple[Record, Message]
     headers: Headers = [("content-type", b"application/json")]
     if request.source:
         headers.append((SOURCE, request.source.encode()))
+    if request.traceparent:
+        headers.append(("traceparent", request.traceparent.encode()))
     key = request.client_ref if request.idempotency_key is None else request.idempotency_key
     message_id = b""
     if key is not None:

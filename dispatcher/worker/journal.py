@@ -87,7 +87,6 @@ class SharedJournal(Journal):
 
     _pending: list[Pending] | None = None
     """None: not joined to topics, or no more."""
-    is_over = False
 
     def share(
         self,
@@ -128,7 +127,7 @@ class SharedJournal(Journal):
             log.warning("not all events were written before the worker stopped")
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        pending, self._pending, self.is_over = self._pending or [], None, True
+        pending, self._pending = self._pending or [], None
         for each in pending:
             self.append(each.rows, each.done)
 
@@ -136,7 +135,7 @@ class SharedJournal(Journal):
         """See Journal.append; `done` with MovedError: a receipt was about a message that is another
         worker's."""
         if self._pending is None:
-            moved = self.is_over and any(row.stream == EVENTS_STREAM for row in rows)
+            moved = any(row.stream == EVENTS_STREAM for row in rows)
             super().append(() if moved else rows, _moved(done) if moved else done, is_first=is_first)
             return
         body = b"".join([row.body for row in rows if row.stream == EVENTS_STREAM])

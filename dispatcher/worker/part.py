@@ -188,6 +188,7 @@ class WorkerPart:
         ]
         await self.group.start()
         await self.group.joined.wait()
+        pipeline.may_bind = True
         self._why = ""
         log.info("joined: %d indices", len(self.group.owned), extra={"event": "worker_ready"})
 

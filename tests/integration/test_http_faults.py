@@ -275,6 +275,7 @@ def test_a_full_backlog_is_503_with_retry_after(tmp_path: Path) -> None:
                 statuses.append(status)
             assert set(statuses) == {202, 503}
             assert (said["code"], headers["Retry-After"]) == ("overloaded", "1")
+            assert said["detail"].startswith("too much is waiting in all")
             assert statuses.count(202) <= 55
 
     run(scenario())

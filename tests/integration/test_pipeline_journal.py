@@ -9,8 +9,9 @@ import pytest
 
 from dispatcher.api import Cursor
 from dispatcher.app import Dispatcher
-from dispatcher.model import Event, EventKind, Outcome, Reason, TrafficClass
+from dispatcher.model import Event, EventKind, Outcome, Reason, Refused, TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
+from dispatcher.store import writer
 from tests.integration.house import (
     accepted,
     config_for,
@@ -213,5 +214,37 @@ def test_following_live(tmp_path: Path) -> None:
             assert [event for _, event in seen] == events
             follower.cancel()
             await asyncio.gather(follower, return_exceptions=True)
+
+    run(scenario())
+
+
+def test_a_disk_that_runs_low_is_told_to_operators_and_to_those_who_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F20: an alarm in the log at each step, once; a refusal says that it is the disk, and what to wait."""
+    monkeypatch.setattr(writer, "IDLE_S", 0.01)
+    caplog.set_level("INFO", logger="dispatcher.upkeep")
+
+    def told() -> list[object]:
+        return [each.__dict__["classes"] for each in caplog.records if hasattr(each, "classes")]
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
+            space = dispatcher.journal.space
+            monkeypatch.setattr(space, "_free_octets", lambda: space._low_octets - 1)
+            await until(lambda: told() == [["authorization", "transactional", "service"]], "first alarm")
+            (refused,) = await dispatcher.send([request(1, MARKETING)])
+            assert isinstance(refused, Refused)
+            assert (refused.code, refused.retry_after_ms) == ("overloaded", 5_000)
+            assert refused.detail.startswith("the disk of the store has too little room")
+            accepted(await dispatcher.send([request(2)]))
+            monkeypatch.setattr(space, "_free_octets", lambda: 0)
+            await until(lambda: told()[1:] == [[]], "second alarm")
+            assert (
+                caplog.records[-1]
+                .getMessage()
+                .endswith("0 MiB are free on the disk of the store: nothing new is accepted")
+            )
+            await outcomes(dispatcher, 1)
 
     run(scenario())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from dispatcher.simulator import Simulator
 from dispatcher.simulator.behaviour import Behaviour
@@ -14,7 +15,18 @@ from dispatcher.simulator.settings import parse
 from tests.integration.house import copies, run, until
 from tests.integration.serving import Served, serving, write
 from tests.kafka.brokers import Broker
-from tests.kafka.house import ask, data_with, kafka_table, make_topics, message, outcomes_of, produce
+from tests.kafka.house import (
+    ask,
+    committed,
+    data_with,
+    headers_of,
+    kafka_table,
+    make_topics,
+    message,
+    outcomes_of,
+    produce,
+    records_of,
+)
 
 WINDOW = 20
 """Of the one bind of a worker."""
@@ -49,8 +61,63 @@ def test_one_worker_from_topic_to_outcome(crashable: str, fresh: str, tmp_path: 
                 assert await worker.ended() == 0, worker.raw[-20:]
             assert set(copies(smsc).values()) == {1}
             assert len(copies(smsc)) == 300
+            assert await committed(crashable, fresh, f"{fresh}.authorization") == 100
 
     run(scenario(), 90)
+
+
+def test_poison_and_headers(crashable: str, fresh: str, tmp_path: Path) -> None:
+    """What cannot be taken is a dead letter with its reason, its neighbours go on; the trace of a record goes
+    with its outcome; a repeated key is the same message; a long message is one."""
+
+    async def scenario() -> None:
+        table = worker_table(crashable, fresh, partitions=1)
+        await make_topics(table)
+        service = f"{fresh}.service"
+        async with Simulator() as smsc, serving(write(tmp_path, data_with(tmp_path, smsc, table))):
+            await produce(crashable, service, [message(1)], [("traceparent", b"00-aa-bb-01")])
+            await produce(crashable, service, [b"{", b"[]"], is_raw=True)
+            await produce(crashable, service, [message(1), message(2, text="long word " * 40)])
+            await produce(crashable, service, [message(3)], [("schema", b"2")])
+            await outcomes_of(crashable, f"{fresh}.outcomes", 2)
+            dead = await records_of(crashable, f"{fresh}.dead_letters", 3)
+            told = await records_of(crashable, f"{fresh}.outcomes", 2)
+        reasons = sorted(headers_of(each)["dead-reason"] for each in dead)
+        assert reasons == ["malformed", "malformed", "schema_unknown"]
+        traces = {
+            msgspec.json.decode(each.value)["client_ref"]: headers_of(each).get("traceparent")
+            for each in told
+        }  # fmt: skip
+        assert traces == {"r1": "00-aa-bb-01", "r2": None}
+
+    run(scenario(), 90)
+
+
+def test_all_are_killed_and_one_comes_back(crashable: str, fresh: str, tmp_path: Path) -> None:
+    """What waits, is on its way and has been sent is found in the topics by a worker with an empty folder."""
+    count = 1_000
+
+    async def scenario() -> None:
+        table = worker_table(crashable, fresh)
+        await make_topics(table)
+        async with Simulator(parse({"receipts": {"delay_ms": 1_000}}, Behaviour)) as smsc:
+            carrier = {"tps": 300.0, "window": WINDOW}
+            paths = [
+                write(_made(tmp_path / name), data_with(tmp_path / name, smsc, table, carrier=carrier))
+                for name in ("one", "two")
+            ]
+            async with serving(paths[0]) as one:
+                await produce(crashable, f"{fresh}.authorization", [message(each) for each in range(count)])
+                await until(lambda: len(copies(smsc)) > count // 3, "some are sent")
+                one.signal(signal.SIGKILL)
+                await one.ended()
+            async with serving(paths[1]):
+                told = await outcomes_of(crashable, f"{fresh}.outcomes", count, 60)
+        ends = {each["id"]: each["client_ref"] for each in told if each["type"] == "message.finished"}
+        assert Counter(ends.values()) == Counter(f"r{n}" for n in range(count))
+        assert sum(copies(smsc).values()) - count <= WINDOW
+
+    run(scenario(), 120)
 
 
 def test_two_workers_and_one_is_killed(crashable: str, fresh: str, tmp_path: Path) -> None:

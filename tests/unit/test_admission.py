@@ -134,8 +134,9 @@ def test_too_many_at_a_time() -> None:
 
 
 def test_a_closed_class_says_when_to_come_again() -> None:
-    """A closed class refuses with how long to wait; others and repetitions are not concerned."""
+    """A closed class refuses with why and how long to wait; others and repetitions are not concerned."""
     door = admission()
+    door.why_shut = lambda traffic_class: f"class {traffic_class} is full"
     first = message(verdict_on(door, traffic_class=TrafficClass.MARKETING, client_ref="a"))
     batch = door.admit(
         [
@@ -149,6 +150,7 @@ def test_a_closed_class_says_when_to_come_again() -> None:
     refused = batch.verdicts[0]
     assert isinstance(refused, Refused)
     assert (refused.code, refused.retry_after_ms) == ("overloaded", 1500)
+    assert refused.detail == "class 3 is full; nothing is wrong with this message"
     assert isinstance(batch.verdicts[1], Accepted)
     assert batch.repeats == [(2, first.n)]
 

@@ -1,8 +1,9 @@
-"""Steps of the wall clock, told from its run and from what NTP and leap seconds do to it."""
+"""Steps of the wall clock, told from its run and from what NTP and leap seconds do to it; alarms of the
+disk, told once."""
 
 import pytest
 
-from dispatcher.upkeep import STEP_MS, Steps
+from dispatcher.upkeep import LASTING_S, STEP_MS, Lasting, Steps
 
 SECOND_NS = 1_000_000_000
 NOW_MS = 1_795_000_000_000
@@ -28,3 +29,13 @@ def test_a_slew_is_no_step() -> None:
     steps = Steps(NOW_MS, 0)
     for second in range(86_400):
         assert steps.look(NOW_MS + second * 1000 + second * 1000 // 2000, second * SECOND_NS) == 0
+
+
+def test_what_is_worse_is_told_at_once_and_what_is_better_when_it_has_lasted() -> None:
+    """F20, F24: each step down is told once; a value that flutters is told up once, at its end."""
+    classes = Lasting(4)
+    assert [classes.look(value, 0.0) for value in (4, 3, 3, 1, 0)] == [None, 3, None, 1, 0]
+    flutter = [classes.look(second % 2, float(second)) for second in range(1, 101)]
+    assert flutter == [None] * 100
+    later = [classes.look(4, 200 + second) for second in (0.0, LASTING_S - 1, LASTING_S, LASTING_S + 1)]
+    assert later == [None, None, 4, None]
