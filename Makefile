@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help build test test-kafka check demo demo-kafka crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
+.PHONY: help build test test-kafka kafka-long check demo demo-kafka crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
 
 PY := .venv/bin/python
 HERE_PY := $(CURDIR)/$(PY)
@@ -14,6 +14,7 @@ EXT_SOURCES := $(wildcard ext/*.pyx ext/*.pxd ext/*.pxi ext/*.h dispatcher/_ext/
 VECTORS := $(or $(DISPATCHER_VECTORS),$(CURDIR)/../shared/vectors)
 CASES ?= 1000000
 KILLS ?= 200
+MESSAGES ?= 200000
 ARGS ?=
 
 help:  ## this list
@@ -43,6 +44,9 @@ demo: $(BUILT)  ## see it work: 400,000 segments over HTTP, kill -9 in the middl
 
 demo-kafka: $(BUILT)  ## the same proof with Kafka at both ends, on a broker from PyPI
 	@$(PY) -m tests.kafka.demo
+
+kafka-long: $(BUILT)  ## several workers on one cluster: killed, stopped, added in the middle; the ledgers decide (MESSAGES=200000)
+	@$(PY) -m tests.kafka.long --messages $(MESSAGES) $(ARGS)
 
 crash: $(BUILT)  ## kill -9 at fail-points chosen by a seed, and reconcile the ledgers (KILLS=200 ARGS='--seed 7')
 	@$(PY) -m tests.crash --kills $(KILLS) $(ARGS)
