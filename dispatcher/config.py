@@ -183,7 +183,7 @@ class Carrier(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65_535)]
     system_id: Annotated[str, Meta(min_length=1, max_length=15)]
     password: Annotated[str, Meta(max_length=8)] | None = None
-    """Plain, for a laboratory; 8 octets by SMPP 3.4."""
+    """Itself, from a program or the environment: files.py takes none from a file. 8 octets by SMPP 3.4."""
     password_env: str | None = None
     """The name of an environment variable."""
     password_file: str | None = None
@@ -299,7 +299,7 @@ def from_dict(data: Mapping[str, Any]) -> Config:
     """Return the configuration that plain tables, as TOML gives them, describe; ConfigError names the key."""
     data = _with_defaults(data)
     config = convert(data, Config)
-    for problem in _problems_of_routes(config):
+    for problem in _problems_of_routes(config, data):
         raise ConfigError(problem)
     return config
 
@@ -307,16 +307,29 @@ def from_dict(data: Mapping[str, Any]) -> Config:
 def all_problems(data: Mapping[str, Any]) -> list[str]:
     """Return everything for which `from_dict` would refuse these tables, the path of its key in front."""
     data = _with_defaults(data)
-    return list(problems(data, Config)) or list(_problems_of_routes(convert(data, Config)))
+    wrong = list(problems(data, Config))
+    return (
+        [*wrong, *_unknown_carriers(data)]
+        if wrong
+        else list(_problems_of_routes(convert(data, Config), data))
+    )
 
 
-def _problems_of_routes(config: Config) -> Iterator[str]:
+def _unknown_carriers(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what routes name and nobody knows, also of tables that are wrong otherwise."""
+    carriers, routes = data.get("carriers"), data.get("routes")
+    for index, rule in enumerate(routes if isinstance(routes, list | tuple) else ()):
+        named = rule.get("carriers") if isinstance(rule, Mapping) and isinstance(carriers, Mapping) else ()
+        for place, carrier in enumerate(named if isinstance(named, list | tuple) else ()):
+            if isinstance(carrier, str) and carrier not in carriers:  # type: ignore[operator]
+                known = did_you_mean(carrier, carriers)  # type: ignore[arg-type]
+                yield f"routes[{index}].carriers[{place}]: no carrier has the name {carrier!r}{known}"
+
+
+def _problems_of_routes(config: Config, data: Mapping[str, Any]) -> Iterator[str]:
+    yield from _unknown_carriers(data)
     for index, rule in enumerate(config.routes):
         at = f"routes[{index}]"
-        for place, carrier in enumerate(rule.carriers):
-            if carrier not in config.carriers:
-                known = did_you_mean(carrier, config.carriers)
-                yield f"{at}.carriers[{place}]: no carrier has the name {carrier!r}{known}"
         if rule.operators and config.numbering_plan is None:
             yield f"{at}.operators: only a numbering_plan knows operators; name its file"
         if rule.catches_all and index + 1 < len(config.routes):

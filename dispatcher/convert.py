@@ -9,7 +9,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,8 @@ from msgspec import Struct
 from dispatcher.errors import ConfigError
 
 T = TypeVar("T", bound=Struct)
+CLOSE: Final = 0.6
+"""How alike two words are to be taken for one: difflib's measure; "tsp" and "tps" have 0.67."""
 
 
 def convert(data: object, into: type[T], at: str = "") -> T:
@@ -33,8 +35,13 @@ def convert(data: object, into: type[T], at: str = "") -> T:
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" where something known comes close, else what is known."""
     known = list(known)
-    close = difflib.get_close_matches(str(word), known, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known) or 'none'}"
+    return closest(word, known) or f"; known are {', '.join(known) or 'none'}"
+
+
+def closest(word: object, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" where something known comes close, else nothing."""
+    close = difflib.get_close_matches(str(word), list(known), 1, CLOSE)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def join(at: str, key: object) -> str:
@@ -102,7 +109,7 @@ def _leaf(data: object, kind: Any, at: str) -> Iterator[str]:
         msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         if choices and isinstance(data, str):
-            known = f"one of {', '.join(map(str, choices))}{did_you_mean(data, map(str, choices))}"
+            known = f"one of {', '.join(map(str, choices))}{closest(data, map(str, choices))}"
             yield f"{at}: {data!r} is not {known}"
         else:
             yield f"{at}: {_readable(str(error))}" if at else _readable(str(error))

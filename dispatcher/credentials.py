@@ -43,8 +43,10 @@ def secret_of_file(at: str, name: str, folder: Path) -> str:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(SECRET_MAX).partition("\n")[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{at}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{at}: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{at}: {path} is not UTF-8") from None
     if mode & 0o077 and path.parent != Path(os.environ.get("CREDENTIALS_DIRECTORY", "")):
         log.warning("%s: others may read %s: chmod 600", at, path, extra={"event": "secret_readable"})
     return text

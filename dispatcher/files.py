@@ -65,7 +65,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
         tables.override(environ)
     if "store" not in tables.data and (folder := environ.get("STATE_DIRECTORY", "").partition(":")[0]):
         tables.data["store"], tables.places["store"] = folder, "$STATE_DIRECTORY"
-    wrong = tables.wrong or [located(problem, tables.places, path) for problem in all_problems(tables.data)]
+    found = [*_secrets(tables), *all_problems(tables.data)]
+    wrong = tables.wrong or [located(problem, tables.places, path) for problem in found]
     if wrong:
         raise ConfigError("\n".join(wrong))
     config = from_dict(tables.data)
@@ -81,6 +82,16 @@ def located(problem: str, places: Mapping[str, str], path: Path) -> str:
         if key in places:
             return f"{places[key]}: {problem}"
     return f"{path}: {problem}"
+
+
+def _secrets(tables: "_Tables") -> Iterator[str]:
+    """Yield passwords that stand in a file: it is copied, shown and kept in repositories."""
+    carriers = tables.data.get("carriers")
+    for name, carrier in carriers.items() if isinstance(carriers, dict) else ():
+        at = f"carriers.{name}.password"
+        is_given = isinstance(carrier, dict) and "password" in carrier
+        if is_given and not tables.places.get(at, "").startswith(PREFIX):
+            yield f"{at}: a secret does not stand in a file; expected password_file or password_env"
 
 
 def _more_files(folder: Path) -> list[Path]:

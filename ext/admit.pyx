@@ -26,7 +26,7 @@ from wire cimport Outbox, outbox_free, outbox_init
 
 from dispatcher._ext.keys cimport Entry, Keys, hash_of_key, id_of
 from dispatcher._ext.numbers cimport Normaliser
-from dispatcher._ext.pack cimport Packer
+from dispatcher._ext.pack cimport Packer, Record
 from dispatcher._ext.routes cimport Routes
 from dispatcher._ext.submit cimport SubmitBuilder
 
@@ -84,6 +84,8 @@ cdef class Batch:
     cdef public list verdicts, messages, places, repeats
     cdef readonly Group later
     cdef readonly dict groups
+    cdef PyObject *last_carrier[CLASSES]    # of each class, and its group: `groups` holds both
+    cdef PyObject *last_group[CLASSES]
 
     def __cinit__(self, Py_ssize_t size):
         self.verdicts = [None] * size
@@ -92,11 +94,16 @@ cdef class Batch:
 
     cdef Group group_of(self, object carrier, int traffic_class):
         """Where a message goes that can go at once."""
-        cdef tuple key = (carrier, traffic_class)
-        cdef PyObject *found = PyDict_GetItem(self.groups, key)
+        cdef tuple key
+        cdef PyObject *found
+        if self.last_carrier[traffic_class] == <PyObject *>carrier:
+            return <Group>self.last_group[traffic_class]
+        key = (carrier, traffic_class)
+        found = PyDict_GetItem(self.groups, key)
         if found == NULL:
-            group = self.groups[key] = Group()
-            return group
+            self.groups[key] = group = Group()
+            found = <PyObject *>group
+            self.last_carrier[traffic_class], self.last_group[traffic_class] = <PyObject *>carrier, found
         return <Group>found
 
     def __repr__(self):
@@ -262,7 +269,7 @@ cdef class Judge:
     cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder, Batch batch):
         """A Message, which the batch gets; a Refused; or the number of the message that it repeats. Without a batch it is
         a dry run, which changes nothing."""
-        cdef object key, source, text, sender, name, digits, callback
+        cdef object key, source, text, sender, name, digits, callback, message_id
         cdef PyObject *found
         cdef int traffic_class
         cdef uint64_t key_hash = 0, body_hash = 0
@@ -272,11 +279,12 @@ cdef class Judge:
         cdef Entry *entry
         cdef Policy *policy
         cdef int64_t accepted_ms = terms.now_ms
-        cdef object accepted = <object>terms.now, message_id
+        cdef object accepted = <object>terms.now, traceparent
         cdef int chosen = -1
         cdef tuple carriers
         cdef list frames
         cdef Group group
+        cdef Record record
         if not self.is_plain(request):
             request = self.plain(request)
             if type(request) is not self.request_type:
@@ -364,7 +372,8 @@ cdef class Judge:
         set_field(message, self.made.body_hash, body_hash)
         set_field(message, self.made.source, source)
         set_field(message, self.made.callback, callback)
-        set_field(message, self.made.traceparent, <object>FIELD(request, self.at.traceparent))
+        traceparent = <object>FIELD(request, self.at.traceparent)
+        set_field(message, self.made.traceparent, traceparent)
         if batch is not None:
             if total > 1:
                 reference[0] += 1
@@ -373,7 +382,12 @@ cdef class Judge:
             group.messages.append(message)
             group.frames.append(frames)
             group.segments += total
-            self.packer.put(&group.out, message)
+            record = Record(
+                n, key_hash, body_hash, accepted_ms, deadline_ms, sends_ms, traffic_class, <unsigned int>total,
+                <unsigned int>chosen,
+                <PyObject *>message_id, <PyObject *>digits, <PyObject *>sender, <PyObject *>text,
+                <PyObject *>carriers, <PyObject *>name, <PyObject *>source, <PyObject *>callback, <PyObject *>traceparent)
+            self.packer.put_record(&group.out, &record)
             if key_hash:
                 self.keys.remember(key_hash, body_hash, n)
         return message

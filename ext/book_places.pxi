@@ -49,7 +49,7 @@ cdef int move_work(Book book, uint64_t n, int segments, int carrier) except -1:
 
 
 cdef Fold* make_fold(Book book, uint64_t n, int segments) except NULL:
-    cdef uint32_t row = insert_row(&book.folds, n)
+    cdef uint32_t row = insert_row(&book.folds, n) if mark_number(&book.numbers, n) else 0
     cdef Fold* fold
     cdef uint8_t* ends
     if row == 0:
@@ -66,8 +66,12 @@ cdef Fold* make_fold(Book book, uint64_t n, int segments) except NULL:
 
 
 cdef Fold* fold_of(Book book, uint64_t n) noexcept:
-    cdef uint32_t row = find_row(&book.folds, n) if book.folds.count else 0
+    cdef uint32_t row = fold_row_of(book, n)
     return <Fold*>row_at(&book.folds, row) if row else NULL
+
+
+cdef uint32_t fold_row_of(Book book, uint64_t n) noexcept:
+    return find_row(&book.folds, n) if book.folds.count and may_be_marked(&book.numbers, n) else 0
 
 
 cdef bint has_ended(Book book, uint64_t n, int segment) except -1:

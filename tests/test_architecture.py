@@ -19,8 +19,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("__init__", "smpp.__init__", "carrier.__init__", "errors", "limits", "clock", "smpp.constants",
         "smpp.spec", "smpp.status", "_ext"),
     # 1: values and settings.
-    1: ("model", "convert", "credentials", "delivery", "faces", "faces_kafka", "config", "refusal", "state",
-        "metrics"),
+    1: ("model", "convert", "credentials", "delivery", "faces", "faces_kafka", "config", "private", "refusal",
+        "state", "metrics"),
     # 2: pure logic, see IMPURE.
     2: ("admission", "api", "counters", "dlr_url", "encoding", "policy", "routing", "receipts", "slips",
         "carrier.profile",

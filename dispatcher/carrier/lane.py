@@ -6,9 +6,9 @@ One turn of a lane (`_turn`), for every class, highest first:
 2. pump: as many claimed ones as the windows, the bucket and the pool allow are submitted.
 
 Laws: nothing is written that is not claimed durably; what is written and not yet durably answered never
-exceeds the windows, so that a crash leaves no more than that in doubt; the TPS holds over all binds; no class
-waits behind a lower one, and a lower one gets `LOW_SHARE` of the turns where the windows are short (the
-bucket has its own shares).
+exceeds the windows, so that no more than that can come twice after a crash; what was claimed ahead of them is
+in doubt all the same, as nobody can tell; the TPS holds over all binds; no class waits behind a lower one,
+and a lower one gets `LOW_SHARE` of the turns where the windows are short (the bucket has its own shares).
 
 A turn runs once per pass of the event loop, however often it was asked for.
 """

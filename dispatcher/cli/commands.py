@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Command(NamedTuple):
@@ -48,6 +48,17 @@ COMMANDS: Final[dict[str, tuple[Command, ...]]] = {
 """Every command, in the order of the help."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what a command does not know with the usage of that command, and not with that of all."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse all that is given; whatever is left is an error here."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
+
 def names() -> list[str]:
     """Return the names of all commands."""
     return [each.name for group in COMMANDS.values() for each in group]
@@ -55,7 +66,7 @@ def names() -> list[str]:
 
 def parser_of(*commands: str) -> argparse.ArgumentParser:
     """Return a parser that knows these commands, whose modules it imports."""
-    parser = argparse.ArgumentParser(prog="dispatcher")
+    parser = Parser(prog="dispatcher")
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in commands:
         import_module(f"dispatcher.cli.{name}").add_to(parsers)

@@ -106,8 +106,10 @@ def _problems_of_files(loaded: Loaded) -> Iterator[str]:
         try:
             with (folder / name).open(encoding="utf-8") as lines:
                 complaints = parse(lines)[1]
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{key}: {error}") from None
+        except OSError as error:
+            raise ConfigError(f"{key}: {folder / name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{key}: {folder / name} is not UTF-8") from None
         if complaints:
             raise ConfigError(f"{key}: {folder / name}: {complaints[0]} (of {len(complaints)})")
 
@@ -225,5 +227,6 @@ def run_schema(given: argparse.Namespace) -> int:
 
     from dispatcher.config import Config
 
-    print(json.dumps(msgspec.json.schema(Config), indent=1))
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Dispatcher's configuration"}
+    print(json.dumps(about | msgspec.json.schema(Config), indent=1))
     return Exit.OK

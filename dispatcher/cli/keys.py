@@ -66,6 +66,8 @@ def run(given: argparse.Namespace) -> int:
     try:
         path = _path(given)
         if given.action == "list":
+            if path.exists():
+                path.open("rb").close()  # PermissionError has an exit code of its own
             return _list(load(path), given.json)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path):

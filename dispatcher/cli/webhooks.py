@@ -190,7 +190,7 @@ def _ask(connection: Connection, given: argparse.Namespace, kind: str, since: in
 
 
 def _print(given: argparse.Namespace, plain: Any, lines: Iterator[str] | list[str]) -> None:
-    print(json.dumps(plain, indent=1) if given.json else "\n".join(lines))
+    print(json.dumps(plain, indent=1) if given.json else "\n".join(lines) or "none")
 
 
 def _at(at_ms: int) -> str:

@@ -30,7 +30,7 @@ from dispatcher.faces import Admin
 from dispatcher.ingest import tls
 from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.metrics import CONTENT_TYPE, exposition
-from dispatcher.ingest.problems import Problem, respond
+from dispatcher.ingest.problems import SERVER, Problem, respond
 from dispatcher.state import Check, State
 
 BODY_MAX: Final = 4096
@@ -102,6 +102,7 @@ class AdminServer:
             context = await asyncio.to_thread(tls.context_of, TLS, self._admin.tls, self._folder)
             self._context = context
         app = web.Application(client_max_size=BODY_MAX, middlewares=[_as_problems])
+        app.on_response_prepare.append(_signed)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/startupz", self._startupz)
         app.router.add_get("/readyz", self._readyz)
@@ -199,6 +200,10 @@ class AdminServer:
             return _problem(503, "not_now", str(error))
         log.warning("carrier %s by the admin port", action, extra={"carrier": name, "action": action})
         return _json({"carrier": name, "action": action})
+
+
+async def _signed(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
 
 
 @web.middleware

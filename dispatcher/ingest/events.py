@@ -14,7 +14,8 @@ from aiohttp import web
 from dispatcher.api import ABOUT_MESSAGES, Cursor, EventOut, cursor_of, rfc3339
 from dispatcher.convert import did_you_mean
 from dispatcher.ingest.bodies import encoder
-from dispatcher.ingest.problems import ProblemError
+from dispatcher.ingest.malformed import Exchange
+from dispatcher.ingest.problems import SERVER, ProblemError
 from dispatcher.ingest.service import NDJSON, Call
 from dispatcher.model import EventKind
 
@@ -26,17 +27,19 @@ KINDS: Final = {kind.name.lower(): kind for kind in ABOUT_MESSAGES}
 
 async def get_events(call: Call) -> web.StreamResponse:
     """Stream events. Query: after, since, types (comma-separated), follow=true."""
-    request, query = call.request, call.request.query
+    request, query = call.request, call.query
     is_sse = SSE in request.headers.get("Accept", "")
-    kinds = _kinds(query.get("types", ""))
-    since = _since(query.get("since"))
-    after = _cursor(request.headers.get("Last-Event-ID") if is_sse else None, query.get("after"))
-    follow = _follow(query.get("follow"), is_sse)
+    kinds = _kinds(query("types") or "")
+    since = _since(query("since"))
+    after = _cursor(request.headers.get("Last-Event-ID") if is_sse else None, query("after"))
+    follow = _follow(query("follow"), is_sse)
+    if isinstance(exchange := request.protocol, Exchange):
+        follow = exchange.is_endless = follow and not exchange.is_half
     if since is not None and after is None:
         after = await call.service.door.feed.cursor_at(since)
     since_at = rfc3339(since) if since is not None else ""
     headers = {"Content-Type": SSE if is_sse else NDJSON, "Cache-Control": "no-store"}
-    response = web.StreamResponse(headers=headers | {"X-Request-Id": call.request_id})
+    response = web.StreamResponse(headers=headers | {"X-Request-Id": call.request_id, "Server": SERVER})
     await response.prepare(request)
     caller = call.caller
     slices = call.service.door.feed.read(after or (0, 0), kinds, follow=follow)

@@ -125,9 +125,10 @@ class Link(asyncio.Protocol):
             self.due_s = min(self.due_s, self._now_s + self._gate.header_s)
         self._inner.data_received(data)
 
-    def eof_received(self) -> bool | None:
-        """Pass it on."""
-        return None if self._is_refused else self._inner.eof_received()
+    def eof_received(self) -> bool:
+        """Let who has asked all he wanted read the answers; else let the transport close."""
+        is_plain = self._transport.get_extra_info("sslcontext") is None  # TLS knows no half connection
+        return is_plain and not self._is_refused and bool(self._inner.eof_received())
 
     def pause_writing(self) -> None:
         """It does not read as fast as we write: it has some time to."""
@@ -147,7 +148,7 @@ class Link(asyncio.Protocol):
     def ended(self) -> None:
         """The request was answered; another may come."""
         self._is_busy = False
-        self.due_s = self._now_s + self._gate.idle_s
+        self.due_s = self._now_s + (0 if self._inner.is_last else self._gate.idle_s)
 
     def end(self, now_s: float) -> None:
         """Close what is overdue; who was slow with a request is told so."""

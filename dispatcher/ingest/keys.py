@@ -22,6 +22,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from dispatcher import private
 from dispatcher.convert import problems
 from dispatcher.errors import ConfigError
 from dispatcher.faces import LABEL_WORDS, ClassName, Http, Label
@@ -126,7 +127,7 @@ def save(path: Path, keys: tuple[ApiKey, ...]) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _give(descriptor, path.parent)
+            private.give(descriptor, path.parent)
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
@@ -141,18 +142,12 @@ def save(path: Path, keys: tuple[ApiKey, ...]) -> None:
         os.close(folder)
 
 
-def _give(descriptor: int, folder: Path) -> None:
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold off other commands that change a file of keys."""
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        _give(descriptor, path.parent)
+        private.give(descriptor, path.parent)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -87,17 +87,17 @@ async def get_message(call: Call) -> web.StreamResponse:
 
 async def find_messages(call: Call) -> web.StreamResponse:
     """Return the messages of a client_ref or to a number, a page at a time."""
-    query = call.request.query
-    client_ref, to = query.get("client_ref"), query.get("to")
+    query = call.query
+    client_ref, to = query("client_ref"), query("to")
     if (client_ref is None) == (to is None):
         raise ProblemError("malformed", "give client_ref or to, one of them", path="client_ref")
     if to is not None:
         to = to.strip().removeprefix("+")  # an unescaped + of a query is a blank
         if not (to.isascii() and to.isdecimal() and len(to) <= 18):
             raise ProblemError("malformed", "the digits of E.164 are expected", path="to")
-    limit = _limit(query.get("limit"))
+    limit = _limit(query("limit"))
     before_n = 1 << 62
-    if (before := query.get("before")) is not None:
+    if (before := query("before")) is not None:
         before_n = number_of(_uuid(before, "before").bytes)
     source = None if call.caller.may_read_all else call.caller.source
     found = await call.service.door.find(

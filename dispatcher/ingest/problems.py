@@ -56,6 +56,8 @@ STATUSES: Final[dict[str, int]] = {
 
 FIELDS: Final = {"send_after_ms": "send_after", "callback": "callback_url", "idempotency_key": ""}
 """Fields of SendRequest that have another name in JSON; "": none at all."""
+SERVER: Final = "dispatcher"
+"""Of every answer: aiohttp would name its version and Python's, for whoever looks for holes in them."""
 PROBLEM_JSON: Final = "application/problem+json"
 
 
@@ -136,6 +138,7 @@ def raw(code: str, detail: str, retry_after_ms: int = 0) -> bytes:
 def respond(found: Problem, closes: bool = False, allow: str = "") -> web.Response:
     """Return the response that carries a problem."""
     response = web.Response(status=found.status, body=_encoder.encode(found), content_type=PROBLEM_JSON)
+    response.headers["Server"] = SERVER
     if found.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="dispatcher"'
     if isinstance(found.retry_after_ms, int):

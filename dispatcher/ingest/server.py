@@ -34,9 +34,9 @@ from dispatcher.ingest.intake import ANYBODY, Caller, Intake, caller_of
 from dispatcher.ingest.keys import KeyRing, keys_path
 from dispatcher.ingest.listener import check_fixed, listening
 from dispatcher.ingest.lookups import cancel_message, check_messages, find_messages, get_message
-from dispatcher.ingest.malformed import Exchange
+from dispatcher.ingest.malformed import Exchange, take_up
 from dispatcher.ingest.messages import post_batch, post_message
-from dispatcher.ingest.problems import ProblemError, problem, respond
+from dispatcher.ingest.problems import SERVER, ProblemError, problem, respond
 from dispatcher.ingest.service import Call, Route, Service
 
 log = logging.getLogger("dispatcher.ingest.http")
@@ -110,7 +110,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self._service = Service(self._door, self.http, self.intake, asyncio.Event())
         self.gate = gate = Gate(self.http)
-        server = web.Server(self._handle)
+        server = web.Server(self._handle, request_factory=take_up)
         exchange = partial(
             Exchange,
             server,
@@ -251,6 +251,7 @@ class HttpServer:
         self.requests[name, response.status] += 1
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
+            response.headers["Server"] = SERVER
         if self.intake.is_draining:
             response.force_close()
         return response

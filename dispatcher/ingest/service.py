@@ -44,6 +44,13 @@ class Call:
     argument: str = ""
     """What stands for {id} in its path."""
 
+    def query(self, name: str) -> str | None:
+        """Return a parameter of the query. ProblemError: it stands there twice, and one would be lost."""
+        found = self.request.query.getall(name, ())
+        if len(found) > 1:
+            raise ProblemError("duplicate_key", "it stands in the query twice", path=name)
+        return found[0] if found else None
+
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 

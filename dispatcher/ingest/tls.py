@@ -55,6 +55,12 @@ def days_left(tls: ServerTls, folder: Path, now_s: float) -> float:
 def _load(context: ssl.SSLContext, at: str, tls: ServerTls, folder: Path) -> None:
     path = path_of(tls.certificate_file, folder)
     key = None if tls.key_file is None else path_of(tls.key_file, folder)
+    for file in (path, key):
+        try:
+            if file is not None:
+                file.open("rb").close()
+        except OSError as error:  # which of them, ssl would not say
+            raise ConfigError(f"{at}: {file}: {error.strerror}") from None
     try:
         context.load_cert_chain(path, key, password="")  # never ask a terminal
     except (OSError, ssl.SSLError) as error:

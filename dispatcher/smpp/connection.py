@@ -5,7 +5,8 @@ Laws:
 * results reach the owner in batches, once a read; one write per read, and one per turn of the loop for
   whatever else was pushed, however many pushed;
 * while the transport cannot write, nothing is pushed: its buffer never holds more than one turn's write;
-* one timer, that sleeps until the session has something to do, or could get something to do;
+* one timer, that sleeps until the session has something to do, or could get something to do; before it judges
+  what has come too late, what has come is read: a process that stood still may be the one that is late;
 * at the end, whatever ended it, `on_closed` says once which requests went unanswered and which never left.
 """
 
@@ -23,7 +24,10 @@ ANSWERS_OCTETS_MAX: Final = 1_048_576
 """Answers (to enquire_link, say) that pile up for a peer that asks and does not read; then it is cut off."""
 GOODBYE_S: Final = 1.0
 """For the last octets to leave when we close; a healthy peer takes them at once."""
-NEVER: Final = 1 << 62
+SECOND_LOOK_NS: Final = 1_000_000
+"""Between a timer and its judgement: a turn of the loop, which reads. uvloop calls timers before it reads."""
+STOOD_NS_MAX: Final = 1_000_000_000
+"""At most so much of the time that the process stood still is given to the peer (F08)."""
 
 
 class Owner(Protocol):
@@ -70,6 +74,8 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._longest_sleep_ns = min((ms for ms in session.timers if ms), default=0) * 1_000_000
         """What happens now cannot fall due sooner: so it is enough to look again after it."""
+        self._due_ns = 0
+        """When the timer is to go off."""
         self.unacknowledged = 0
         """How much of what came in waits for its answer."""
 
@@ -225,7 +231,14 @@ class Connection(asyncio.BufferedProtocol):
             deadline_ns, again_ns = self.session.deadline_ns, now_ns + self._longest_sleep_ns
             until_ns = again_ns if deadline_ns < 0 else min(deadline_ns, again_ns)
             # A millisecond late rather than early: loops count in milliseconds.
-            self._timer = self._loop.call_later(max(0, until_ns - now_ns) / 1e9 + 0.001, self._poll)
+            self._due_ns = max(until_ns, now_ns) + 1_000_000
+            self._timer = self._loop.call_later((self._due_ns - now_ns) / 1e9, self._read_first)
+
+    def _read_first(self) -> None:
+        """Let the loop read, and the peer have what of its time went by while we stood still; then judge."""
+        stood_ns = self._clock() - self._due_ns
+        wait_ns = min(max(stood_ns, SECOND_LOOK_NS), STOOD_NS_MAX)
+        self._timer = self._loop.call_later(wait_ns / 1e9, self._poll)
 
     def _poll(self) -> None:
         now_ns = self._clock()

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import apsw
 import msgspec
 
+from dispatcher import private
 from dispatcher.delivery import Changes, Held, Place, Progress, Request, Standing, Waiting
 from dispatcher.errors import StoreError
 from dispatcher.store.schema import transaction
@@ -145,6 +146,7 @@ def connect(folder: Path) -> apsw.Connection:
     """Open the file for reading and writing, and make it. StoreError: it is of a newer format, or no such
     file."""
     path = folder / DELIVERIES
+    private.make(path)
     try:
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(BUSY_MS)
@@ -161,7 +163,6 @@ def connect(folder: Path) -> apsw.Connection:
     except apsw.Error as error:
         why = "moved away, it is made anew, and webhooks go on with what happens from then on"
         raise StoreError(f"{path} cannot be opened: {error}; {why}") from error
-    path.chmod(0o600)
     return connection
 
 

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import apsw
 
+from dispatcher import private
 from dispatcher.errors import StoreError
 
 JOURNAL: Final = "journal.db"
@@ -68,6 +70,7 @@ def open_writer(folder: Path, vfs: str | None = None) -> apsw.Connection:
 
     StoreError: it is no journal, or of a newer format. apsw.Error: it cannot be opened.
     """
+    private.make(folder / JOURNAL)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
     connection = apsw.Connection(str(folder / JOURNAL), flags=flags, vfs=vfs)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -140,19 +143,37 @@ def check_index(connection: apsw.Connection) -> None:
 
 
 def open_reader(folder: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open the journal for reading, whether or not another process writes it. Raises as open_writer."""
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
+    """Open the journal for reading, whether or not another process writes it. Raises as open_writer.
+
+    PermissionError: it may not be read.
+    """
+    path = folder / JOURNAL
     try:
-        connection = apsw.Connection(str(folder / JOURNAL), flags=flags, vfs=vfs)
+        with suppress(FileNotFoundError):
+            path.open("rb").close()
+        connection = _read_only(str(path), vfs)
+        try:
+            is_empty = _check_format(connection, folder) == 0
+        except (apsw.CantOpenError, apsw.ReadOnlyError):  # it wants a -shm, and the folder cannot be written
+            connection.close()
+            wal = path.with_name(BESIDE[0])
+            if wal.exists() and wal.stat().st_size:
+                why = f"part of it is in {wal.name}, which cannot be read where nothing can be written"
+                raise StoreError(f"{path}: {why}: copy both elsewhere") from None
+            connection = _read_only(f"file:{quote(str(path))}?immutable=1", vfs)
+            is_empty = _check_format(connection, folder) == 0
     except apsw.CantOpenError:
         raise StoreError(f"{folder} holds no {JOURNAL} that can be read") from None
-    connection.set_busy_timeout(BUSY_MS)
-    try:
-        if _check_format(connection, folder) == 0:
-            raise StoreError(f"{folder / JOURNAL} is empty")
-    except BaseException:
+    if is_empty:
         connection.close()
-        raise
+        raise StoreError(f"{path} is empty")
+    return connection
+
+
+def _read_only(name: str, vfs: str | None) -> apsw.Connection:
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(name, flags=flags, vfs=vfs)
+    connection.set_busy_timeout(BUSY_MS)
     return connection
 
 

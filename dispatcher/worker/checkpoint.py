@@ -27,7 +27,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from dispatcher._ext.places import Places, renumbered
-from dispatcher.kafka.outbox import AGAIN_S, Headers, Outbox, Record, said
+from dispatcher.kafka.outbox import AGAIN_S, Outbox, Record, said
 from dispatcher.model import Message
 from dispatcher.worker.group import Group
 from dispatcher.worker.journal import SharedJournal
@@ -65,7 +65,6 @@ class Checkpoints:
         trails: Trails,
         told_rounds: Callable[[], int],
         next_n: Callable[[], int],
-        headers: Callable[[bytes], Headers],
     ) -> None:
         self.steps = 0
         self.carried = 0
@@ -78,7 +77,6 @@ class Checkpoints:
         self._trails = trails
         self._told_rounds = told_rounds
         self._next_n = next_n
-        self._headers = headers
         self._last_octets = 0
         self._stepped_s = 0.0
         self._taken: dict[TopicPartition, int] = {}
@@ -159,7 +157,7 @@ class Checkpoints:
         for n, message in messages.items():
             if (at := self._places.of(n)) is not None and self._places.has(n):
                 place = Place(*at).number
-                yield Carried(place, message, renumbered(trails[n], place), self._headers(message.message_id))
+                yield Carried(place, message, renumbered(trails[n], place))
 
     def _record(self, value: bytes, index: int) -> Record:
         return record(CARRIED, self._head(index), value, index)

@@ -108,6 +108,10 @@ class WorkerDoor:
             )
             for topic, some in going.items():
                 for (place, message, _), at in zip(some, written[topic], strict=True):
+                    if not message.message_id and at.offset < 0:  # it was written, and where is not known
+                        refused = Refused("overloaded", "ask again", "", message.client_ref, AGAIN_MS)
+                        verdicts[place] = refused
+                        continue
                     if not message.message_id:
                         stands = Place(at.partition, message.traffic_class, at.offset)
                         message = replace(message, message_id=id_of_place(stands, at.at_ms, topic))

@@ -190,8 +190,10 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants 
                 break
             except (KafkaError, OSError) as error:
                 log.error("cannot take over: %s; it is tried again", said(error))
-                await asyncio.sleep(AGAIN_S)
-                gained = gained - self.owned
+            except Exception:  # whatever it is: indices that nobody sends for are worse than a second attempt
+                log.exception("cannot take over; it is tried again", extra={"event": "take_over_failed"})
+            await asyncio.sleep(AGAIN_S)
+            gained = gained - self.owned
         self.joined.set()
 
     def _listen_to_heartbeats(self) -> None:

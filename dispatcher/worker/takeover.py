@@ -19,7 +19,7 @@ from dispatcher._ext.events import read_events
 from dispatcher._ext.keys import key_hash
 from dispatcher._ext.places import Places, renumbered
 from dispatcher.ingest.kafka_records import Reading, dead_letter, read
-from dispatcher.kafka.outbox import Headers, Outbox
+from dispatcher.kafka.outbox import Outbox
 from dispatcher.model import Event, Message, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import take_up
@@ -27,7 +27,7 @@ from dispatcher.store.journal import Row
 from dispatcher.store.records import pack_messages
 from dispatcher.worker.identity import given_of
 from dispatcher.worker.state import IndexState, InHand
-from dispatcher.worker.wire import Place, headers_of, place_of
+from dispatcher.worker.wire import Place, place_of
 
 log = logging.getLogger("dispatcher.worker")
 
@@ -47,7 +47,7 @@ class Rebuild:
         places: Places,
         letters: Outbox,
         dead_topic: str,
-        note: Callable[[Message, Place, Headers], None],
+        note: Callable[[Message, Place], None],
     ) -> None:
         self._pipeline = pipeline
         self._places = places
@@ -74,7 +74,7 @@ class Rebuild:
                 message = replace(its.carried.message, n=n)
                 if message.key_hash:
                     self._pipeline.admission.keys.put(message.key_hash, message.body_hash, n)
-                messages.append((message, place, its, list(its.carried.headers)))
+                messages.append((message, place, its))
             await self._bring(messages)
 
     async def again(self, state: IndexState, records: Iterable[Any], reading: Reading) -> None:
@@ -117,7 +117,7 @@ class Rebuild:
         messages = []
         for number, (place, its, record) in enumerate(going):
             if (message := at.get(number)) is not None:
-                messages.append((message, place, its, headers_of(list(record.headers))))
+                messages.append((message, place, its))
             elif isinstance(verdict := batch.verdicts[number], Refused):
                 refused.append((record, verdict))
         for record, verdict in refused:  # the configuration is another than it was
@@ -125,22 +125,22 @@ class Rebuild:
             await self._letters.insist(self._dead_topic, [dead_letter(record, verdict)])
         await self._bring(messages)
 
-    async def _bring(self, some: list[tuple[Message, Place, InHand, Headers]]) -> None:
+    async def _bring(self, some: list[tuple[Message, Place, InHand]]) -> None:
         """Write the messages, replay their events: one turn of the loop."""
         if not some:
             return
         pipeline = self._pipeline
-        messages = [message for message, _, _, _ in some]
+        messages = [message for message, _, _ in some]
         row = Row(self._stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
         pipeline.flush()
         pipeline.journal.append([row], _nothing)
-        for message, place, its, headers in some:
+        for message, place, its in some:
             self._places.put(message.n, place.index, place.traffic_class, place.offset)
-            self._note(message, place, headers)
+            self._note(message, place)
             if its.events:
                 pipeline.book.replay(renumbered(b"".join(its.events), message.n))
         pipeline.book.recovered(False)
-        for message, _, its, _ in some:
+        for message, _, its in some:
             if its.end:  # told again: nobody knows whether it was
                 (end,) = read_events(its.end, Event)
                 pipeline.book.finish(
@@ -153,7 +153,7 @@ class Rebuild:
                 )
         pipeline.flush()
         await pipeline.committed()  # it is read from the journal when its time has come
-        for message, _, its, _ in some:
+        for message, _, its in some:
             if pipeline.book.touched(message.n):
                 self._numbers.add(message.n)
             elif not its.end:

@@ -19,12 +19,12 @@ from dispatcher._ext.keys import key_hash
 from dispatcher._ext.places import Places
 from dispatcher.errors import OverloadedError
 from dispatcher.ingest.kafka_records import Asked, Reading, dead_letter, is_late, read
-from dispatcher.kafka.outbox import AGAIN_S, Headers, Outbox, said
+from dispatcher.kafka.outbox import AGAIN_S, Outbox, said
 from dispatcher.model import Message, Refused, SendRequest, TrafficClass
 from dispatcher.pipeline import Pipeline
 from dispatcher.worker.group import Group
 from dispatcher.worker.identity import given_of
-from dispatcher.worker.wire import Place, headers_of
+from dispatcher.worker.wire import Place
 
 log = logging.getLogger("dispatcher.worker")
 
@@ -49,7 +49,7 @@ class Taking:
         dead_topic: str,
         poll_max: int,
         ttl_ms: Callable[[TrafficClass], int],
-        note: Callable[[Message, Place, Headers], None],
+        note: Callable[[Message, Place], None],
         is_full: Callable[[], bool],
     ) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -179,7 +179,7 @@ class Taking:
             record = records[at[place_in_batch]]
             place = Place(partition.partition, traffic_class, record.offset)
             self._places.put(message.n, place.index, place.traffic_class, place.offset)
-            self._note(message, place, headers_of(list(record.headers)))
+            self._note(message, place)
         topic = partition.topic
         if end:
             before = records[end - 1].offset

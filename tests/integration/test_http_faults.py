@@ -32,6 +32,38 @@ def test_parallel_replays_of_one_key_are_one_message(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_half_a_connection_is_answered(tmp_path: Path) -> None:
+    """Who shuts his side down behind whole requests gets every answer, and then the end; behind half a
+    request nothing but the end, which a follower gets, too."""
+
+    async def scenario() -> None:
+        async with front(tmp_path) as house:
+            key = dict(house.client.headers)["Authorization"]
+
+            async def said(octets: bytes) -> bytes:
+                reader, writer = await asyncio.open_connection("127.0.0.1", house.server.port)
+                writer.write(octets)
+                writer.write_eof()
+                answer = await asyncio.wait_for(reader.read(), 10)
+                writer.close()
+                return answer
+
+            def post(number: int, missing: int = 0) -> bytes:
+                asked = json.dumps(body(number)).encode()
+                head = f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n"
+                return f"{head}Content-Length: {len(asked)}\r\n\r\n".encode() + asked[: len(asked) - missing]
+
+            assert (await said(post(1))).count(b"202 Accepted") == 1
+            assert (await said(post(2) + post(3))).count(b"202 Accepted") == 2
+            assert await said(post(4, missing=1)) == b""
+            follow = f"GET /v1/events?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n"
+            await said(follow.encode())
+            await until(lambda: not house.server.gate.links, "all are let go")
+            assert house.server.intake.accepted == 3
+
+    run(scenario())
+
+
 def test_a_client_that_leaves_before_the_answer_gets_the_same_message(tmp_path: Path) -> None:
     """F92: the connection breaks before the 202; the retry, also after a restart, has the same id."""
 
@@ -183,7 +215,21 @@ def test_what_is_no_http_is_a_problem(tmp_path: Path, octets: bytes) -> None:
             said = await reader.read()
             assert problem_of(said) == (400, "malformed")
             assert b"secret" not in said
+            assert b"\r\nServer: dispatcher\r\n" in said
             writer.close()
+
+    run(scenario())
+
+
+def test_too_many_headers_are_told_as_such(tmp_path: Path) -> None:
+    """400 that says how many are taken, and not that it were no HTTP."""
+
+    async def scenario() -> None:
+        async with front(tmp_path) as house:
+            many = {f"X-{number}": "a" for number in range(100)}
+            status, said, headers = await house.post("/v1/messages", body(1), **many)
+            assert (status, said["detail"]) == (400, "too many headers: 64 are taken")
+            assert headers["Server"] == "dispatcher"
 
     run(scenario())
 

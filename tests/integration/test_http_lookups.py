@@ -43,6 +43,10 @@ def test_messages_are_found_page_by_page(tmp_path: Path) -> None:
             for wrong in ({}, {"to": "x"}, {"to": "7", "limit": 0}, {"to": "7", "before": "x"}):
                 status, said = await house.get("/v1/messages", **wrong)
                 assert (status, said["code"]) == (400, "malformed")
+            async with house.client.get(f"{house.url}/v1/messages?to=7&limit=1&limit=2") as response:
+                said = await response.json(content_type=None)
+                assert (response.status, said["code"], said["path"]) == (400, "duplicate_key", "limit")
+                assert response.headers["Server"] == "dispatcher"
 
     run(scenario())
 

@@ -122,7 +122,7 @@ def _ask(operation: Any, token: str, known: list[str]) -> set[int]:
     with requests.Session() as session:
 
         def ask(case: Any) -> None:
-            if case.path == "/v1/events" and case.query and case.query.get("follow") == "true":
+            if case.path == "/v1/events" and case.query and case.query.get("follow") in ("true", "1", ""):
                 case.query["follow"] = "false"  # else it would have no end
             response = case.call(session=session)
             seen.add(response.status_code)

@@ -1,17 +1,20 @@
 """What lies in the journal: tails longer than memory, restarts, the stream of events, damaged rows."""
 
 import asyncio
+import os
 import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from dispatcher.__main__ import run as main
 from dispatcher.api import Cursor
 from dispatcher.app import Dispatcher
 from dispatcher.model import Event, EventKind, Outcome, Reason, Refused, TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
 from dispatcher.store import writer
+from dispatcher.store.deliveries import connect
 from tests.integration.house import (
     accepted,
     config_for,
@@ -26,6 +29,7 @@ from tests.integration.house import (
 
 DELIVERED = (Outcome.DELIVERED, Reason.RECEIPT)
 MARKETING = TrafficClass.MARKETING
+NOBODY = 65534
 
 
 def in_memory(dispatcher: Dispatcher) -> int:
@@ -248,3 +252,34 @@ def test_a_disk_that_runs_low_is_told_to_operators_and_to_those_who_are_refused(
             await outcomes(dispatcher, 1)
 
     run(scenario())
+
+
+def test_nobody_else_reads_a_store(tmp_path: Path) -> None:
+    """Law 11: whatever folder and mask allow, its owner alone reads numbers and texts; what root makes
+    anew belongs to whom the folder belongs to."""
+    store = tmp_path / "store"
+    store.mkdir(mode=0o755)
+
+    async def scenario() -> None:
+        async with Simulator() as smsc, Dispatcher(config_for(tmp_path, smsc)) as dispatcher:
+            accepted(await dispatcher.send(requests(3)))
+            await outcomes(dispatcher, 3)
+            await dispatcher.find(to="79000000001")
+            connect(store).close()
+            looked_at()
+
+    def looked_at() -> None:
+        found = [each for each in store.iterdir() if each.name not in ("lock",)]
+        assert {"journal.db", "journal.db-wal", "projection.db", "deliveries.db"} <= {f.name for f in found}
+        assert [each.name for each in found if each.stat().st_mode & 0o077] == []
+
+    before = os.umask(0o002)
+    try:
+        run(scenario())
+    finally:
+        os.umask(before)
+    if os.geteuid() == 0:
+        for each in (store, *store.iterdir()):
+            os.chown(each, NOBODY, NOBODY)
+        assert main(["rebuild", str(store)]) == 0
+        assert {each.stat().st_uid for each in store.iterdir()} == {NOBODY}

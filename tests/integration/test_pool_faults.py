@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import threading
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -370,3 +372,43 @@ def test_options_of_the_socket(run: Run) -> None:
         await smsc.stop()
 
     run(main())
+
+
+def test_a_loop_that_stood_reads_before_it_judges(run: Run) -> None:
+    """F08, F14: a process that stood still for longer than the response timer finds its answers in the
+    socket: nothing is unanswered, the bind goes on."""
+    smsc, is_up, is_over = Smsc(), threading.Event(), threading.Event()
+
+    def answer(link: Link, submits: list[Got]) -> None:
+        link.answer(submits[:1])
+        time.sleep(0.05)  # by now the other side stands
+        link.answer(submits[1:])
+
+    async def serve() -> None:
+        smsc.on_submit = answer
+        await smsc.start()
+        is_up.set()
+        await asyncio.to_thread(is_over.wait)
+        await smsc.stop()
+
+    async def main() -> None:
+        pool, ledger = await pool_of(smsc, window=10, timers=QUICK._replace(response_ms=300))
+        ledger.on_answers = partial(stand, ledger.on_answers)  # type: ignore[method-assign]
+        tokens = ledger.send(10)
+        await until(lambda: len(ledger.answers) + len(ledger.unanswered) == 10)
+        assert (set(ledger.answers), ledger.unanswered, ledger.late) == (set(tokens), [], [])
+        assert (pool.snapshot().closed_by, ledger.alarms) == ({}, [])
+        await pool.close()
+
+    def stand(take: Callable[..., None], *answers: Any) -> None:
+        take(*answers)
+        time.sleep(0.6)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert is_up.wait(10)
+        run(main())
+    finally:
+        is_over.set()
+        thread.join()

@@ -67,7 +67,7 @@ def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
     assert "http.port: expected int <= 65535" in said
     code, said = ends_with(plain(tmp_path, carrier={"password_file": "none"}), tmp_path)
     assert code == 78
-    assert "dispatcher.toml:7: carriers.c0.password_file: [Errno 2]" in said
+    assert "dispatcher.toml:7: carriers.c0.password_file: " in said
 
 
 @pytest.mark.parametrize(

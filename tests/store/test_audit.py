@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from tests.store.conftest import NOW_MS, commit, message, row_of, running
 DELIVERED = Outcome.DELIVERED << 16 | Reason.RECEIPT
 REJECTED = Outcome.REJECTED << 16 | Reason.REFUSED
 K = EventKind
+NOBODY = 65534
 
 Step = tuple[EventKind, int] | tuple[EventKind, int, int] | tuple[EventKind, int, int, int]
 """Kind, n, segment, code."""
@@ -230,3 +234,36 @@ def test_the_commands_name_what_is_no_store(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "2 messages from 2 rows\n"
     assert main(["rebuild", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "2 messages from 2 rows\n"
+
+
+def test_a_store_where_nothing_can_be_written_is_audited(capsys: pytest.CaptureFixture[str]) -> None:
+    """A snapshot on a read-only disk: what was closed is read; of what was not, it says what to do."""
+    folder = Path(tempfile.mkdtemp())
+    is_root = os.geteuid() == 0
+    try:
+
+        async def scene() -> None:
+            async with running(folder / "closed") as journal:
+                await commit(journal, row_of([message(1)]))
+                shutil.copytree(folder / "closed", folder / "killed")
+
+        asyncio.run(scene())
+        (folder / "killed" / "journal.db-shm").unlink()
+        for name in ("closed", "killed"):
+            (folder / name).chmod(0o555)
+            for each in (folder, folder / name, *(folder / name).iterdir()) if is_root else ():
+                os.chown(each, NOBODY, NOBODY)
+        if is_root:
+            os.seteuid(NOBODY)
+        assert main(["audit", str(folder / "closed")]) == 0
+        assert "1 accepted = 1 waiting" in capsys.readouterr().out
+        assert main(["audit", str(folder / "killed")]) == 66
+        assert "journal.db-wal, which cannot be read where nothing can be written: copy both" in (
+            capsys.readouterr().err
+        )
+    finally:
+        if is_root:
+            os.seteuid(0)
+        for name in ("closed", "killed"):
+            (folder / name).chmod(0o700)
+        shutil.rmtree(folder)

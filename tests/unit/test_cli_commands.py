@@ -80,6 +80,38 @@ def test_a_misspelt_command_is_suggested(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["audit", "x", "--jsno"], "usage: dispatcher audit"),
+        (["config", "check", "x"], "usage: dispatcher config check"),
+        (["send", "--to", "+491701234567", "hi", "more"], "usage: dispatcher send"),
+    ],
+)
+def test_what_is_too_much_is_told_with_the_usage_of_its_command(
+    words: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not with that of `dispatcher`, from which nothing can be learned."""
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(usage)
+    assert said.rstrip().endswith(f"unrecognized arguments: {words[-1]}")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("words", [["audit", "{}"], ["keys", "list", "--store", "{}"], ["rebuild", "{}"]])
+def test_a_store_that_may_not_be_read_is_77(
+    words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The rights of a file are told as such, by every command of a store."""
+    for name in ("journal.db", "keys.json", "lock"):
+        (tmp_path / name).touch(mode=0)
+    assert main([word.format(tmp_path) for word in words]) == 77
+    assert "Permission denied; run it as the user that owns it" in capfd.readouterr().err
+
+
 def test_exit_codes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """`dispatcher help exits` says what each of them means."""
     assert main(["help", "exits"]) == 0

@@ -19,13 +19,14 @@ from dispatcher.files import load
 from dispatcher.ingest.keys import load as load_keys
 
 SECRET = "s3cret"
-CONFIG = f"""\
+PASSWORD = "DISPATCHER_CARRIERS__MTS__PASSWORD"
+CONFIG = """\
 store = "data"
 [carriers.mts]
 host = "smsc.example"
 port = 2775
 system_id = "bank"
-password = "{SECRET}"
+#PASSWORD
 [[routes]]
 carriers = ["mts"]
 senders = ["Bank"]
@@ -58,12 +59,16 @@ def test_all_is_right(
 
 def test_every_problem_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 78; one problem a line, with file, line and key."""
-    path = written(tmp_path, CONFIG.replace("port", "prot").replace("crm.example", " "))
+    text = CONFIG.replace("port", "prot").replace("crm.example", " ")
+    path = written(tmp_path, text.replace('["mts"]', '["mst"]') + '[log]\nlevel = "verbose"\n')
     assert main(["config", "check", "--config", path]) == 78
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"{path}:4: carriers.mts.prot: unknown key; did you mean 'port'?"
     assert lines[1] == f"{path}:2: carriers.mts.port: it is missing"
     assert lines[2].startswith(f"{path}:11: webhooks.crm.url: ")
+    assert lines[3] == f"{path}:14: log.level: 'verbose' is not one of debug, info, warning, error"
+    unknown = "routes[0].carriers[0]: no carrier has the name 'mst'; did you mean 'mts'?"
+    assert lines[4:] == [f"{path}:8: {unknown}"]
     assert main(["config", "check", "--config", path, "--json"]) == 78
     assert json.loads(capsys.readouterr().out)["problems"] == lines
 
@@ -101,7 +106,7 @@ def test_an_address_inside_is_told(
 def test_files_that_it_names_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Secrets, certificates, profiles and plans of numbers: what would be found only at the start."""
     text = 'numbering_plan = "plan.csv"\n' + CONFIG.replace(
-        f'password = "{SECRET}"',
+        "#PASSWORD",
         'password_file = "none"\n[carriers.beeline]\nhost = "h"\nport = 1\nsystem_id = "b"\nprofile = "odd"\n'
         '[carriers.tele2]\nhost = "h"\nport = 1\nsystem_id = "t"\ntls = { ca_file = "ca.pem" }',
     )
@@ -121,8 +126,25 @@ def test_files_that_it_names_are_checked_too(tmp_path: Path, capsys: pytest.Capt
 # ---- show ----
 
 
-def test_show_prints_what_is_in_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_password_in_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named with its line, whatever else is wrong, and its value is not said; so in an inline table."""
+    path = written(tmp_path, CONFIG.replace("#PASSWORD", f'password = "{SECRET}"').replace("tps", "tsp"))
+    assert main(["config", "check", "--config", path]) == 78
+    said = capsys.readouterr().err
+    assert f"{path}:6: carriers.mts.password: a secret does not stand in a file" in said
+    inline = f'[carriers]\nmts = {{ host = "h", port = 1, system_id = "b", password = "{SECRET}" }}\n'
+    written(tmp_path, f'store = "d"\n{inline}[[routes]]\ncarriers = ["mts"]\n')
+    assert main(["config", "check", "--config", path]) == 78
+    said += capsys.readouterr().err
+    assert f"{path}:3: carriers.mts.password: a secret does not stand in a file" in said
+    assert SECRET not in said
+
+
+def test_show_prints_what_is_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TOML that loads again, defaults included, with the place of what was given; never a password."""
+    monkeypatch.setenv(PASSWORD, SECRET)
     path = written(tmp_path)
     assert main(["config", "show", "--config", path]) == 0
     said = capsys.readouterr().out
@@ -130,14 +152,18 @@ def test_show_prints_what_is_in_force(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "drain_ms = 25000\n" in said
     assert SECRET not in said
     shown = from_dict(tomllib.loads(said.replace(HIDDEN, SECRET)))
-    assert shown == load(Path(path), {}).config
+    assert shown == load(Path(path), {PASSWORD: SECRET}).config
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_redact_hides_whom_a_bank_works_with(
-    form: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    form: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Hosts, accounts, senders, addresses of webhooks: for a ticket to somebody outside."""
+    monkeypatch.setenv(PASSWORD, SECRET)
     assert main(["config", "show", "--config", written(tmp_path), "--redact", *form]) == 0
     said = capsys.readouterr().out.replace(str(tmp_path), "")
     for word in ("smsc.example", '"bank"', '"Bank"', "crm.example", SECRET):
@@ -167,6 +193,7 @@ def test_the_schema_knows_every_section(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["$defs"]["Config"]["properties"]) == set(Config.__struct_fields__)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
 # ---- init ----
