@@ -299,7 +299,7 @@ def tables(result: Result) -> str:
     against = (
         f"Two workers against one on the same {shared['cores']} cores, which broker and carrier share: "
         f"{shared['ratio']:.2f} times as many segments a second, median of {shared['rounds']}. "
-        f"By the CPU price of a segment, two whole cores would do {shared['by_price']:.2f} times what one does."
+        f"By the CPU price of a segment, two whole cores do {shared['by_price']:.2f} times what one can."
     )
     return "\n\n".join(
         [
