@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dispatcher.__main__ import main
+from dispatcher._ext.http import shape
 from dispatcher.errors import ConfigError
-from dispatcher.ingest.bodies import NO_DEFAULTS, is_too_deep, read_batch, read_message
+from dispatcher.ingest.bodies import NO_DEFAULTS, read_batch, read_defaults, read_message
 from dispatcher.ingest.keys import KeyRing, load, locked, make_key, save
 from dispatcher.ingest.problems import STATUSES
 from dispatcher.ingest.stream import Lines
@@ -38,22 +39,6 @@ def test_lines_are_cut_the_same_however_they_come(size: int) -> None:
     assert said == [b'{"a":1}', "line_too_long", b"{}", b"y" * 50, b"last"]
 
 
-DEPTHS = [
-    (b'{"messages":[{"to":"1"},{"to":"2"}]}', 3),
-    (b'{"a":"[[[[[{{{"}', 1),
-    (b'{"a":"\\"[[[","b":"\\\\"}', 1),
-    (b'{"a":"[","b":[[]]}', 3),
-    (b"[" * 500 + b"]" * 500, 500),
-]
-
-
-@pytest.mark.parametrize(("octets", "depth"), DEPTHS)
-def test_depth_is_that_of_brackets_outside_of_strings(octets: bytes, depth: int) -> None:
-    """At the limit it goes, one below it does not."""
-    assert not is_too_deep(octets, depth)
-    assert is_too_deep(octets, depth - 1)
-
-
 def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
     """In a message and around messages; quotes in a text, nulls and escapes are no reason to refuse."""
     fine = b'{"to":"1","text":"say \\"to\\":\\"2\\"","sender":"B","client_ref":null,"ttl_ms":5}'
@@ -62,9 +47,16 @@ def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
     found = read_message(twice, NO_DEFAULTS, "")
     assert isinstance(found, Refused)
     assert found.code == "duplicate_key"
-    batch = read_batch(b'{"messages":[],"messages":[{}]}')
-    assert isinstance(batch, Refused)
-    assert batch.code == "duplicate_key"
+    for body in (b'{"messages":[],"messages":[{}]}', b'{"messages":[],"m\\u0065ssages":[]}'):
+        batch = read_batch(body, shape(body, 32, 100)[1])
+        assert isinstance(batch, Refused)
+        assert batch.code == "duplicate_key"
+    fine = b'{"messages":[{"to":"messages","text":"\\"defaults\\":"}],"defaults":null}'
+    assert not isinstance(read_batch(fine, shape(fine, 32, 100)[1]), Refused)
+    said = read_defaults(b'{"sender":"A","sender":"Bank"}')
+    assert isinstance(said, Refused)
+    assert said.code == "duplicate_key"
+    assert read_defaults(b"null") == NO_DEFAULTS
 
 
 def test_one_number_has_its_pace() -> None:
