@@ -39,6 +39,15 @@ def test_lines_are_cut_the_same_however_they_come(size: int) -> None:
     assert said == [b'{"a":1}', "line_too_long", b"{}", b"y" * 50, b"last"]
 
 
+@pytest.mark.parametrize("count", [1, 500, 501, 2_345])
+def test_the_shortest_lines_come_in_slices_too(count: int) -> None:
+    """Law 12: a piece is what one turn reads; of lines that are wrong it may not be as many as fit in it."""
+    octets = b"{}\n" * count
+    pieces = Lines(1_000_000).feed(octets)
+    assert b"".join(each for each in pieces if isinstance(each, bytes)) == octets
+    assert max(each.count(b"\n") for each in pieces if isinstance(each, bytes)) <= 500
+
+
 def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
     """In a message and around messages; quotes in a text, nulls and escapes are no reason to refuse."""
     fine = b'{"to":"1","text":"say \\"to\\":\\"2\\"","sender":"B","client_ref":null,"ttl_ms":5}'
