@@ -51,8 +51,11 @@ kafka-long: $(BUILT)  ## several workers on one cluster: killed, stopped, added 
 crash: $(BUILT)  ## kill -9 at fail-points chosen by a seed, and reconcile the ledgers (KILLS=200 ARGS='--seed 7')
 	@$(PY) -m tests.crash --kills $(KILLS) $(ARGS)
 
-bench: $(BUILT)  ## measure on this machine (ARGS='--help')
+bench: $(BUILT)  ## measure on this machine (one tier: make bench-engine; ARGS='--help')
 	@$(PY) -m bench.run $(ARGS)
+
+bench-%: $(BUILT)
+	@$(PY) -m bench.run $* $(ARGS)
 
 fuzz: variant-sanitize  ## random and mangled input for all that reads it, under the sanitizers (CASES=1000000)
 	@cd build/sanitize

@@ -43,6 +43,8 @@ PACE_NS: Final = 2_000_000
 """Lower classes ask the bucket no oftener: it lets 20 ms of flow catch up, and each turn has its price."""
 CLAIM_SHARE: Final = 4
 """Lower classes claim when a quarter of what they may claim has gone: the rest lasts for a slow commit."""
+CODES_CLAIM_SHARE: Final = 16
+"""Codes when a sixteenth has: of a flood of them each answer would make a commit of its own, 600 a second."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
 
@@ -234,10 +236,10 @@ class Lane:
 
     def _claim(self, now_ms: int) -> None:
         """Many at a time: a commit for each one that is sent would cost more than the sending."""
-        enough = self._claims_most // CLAIM_SHARE
         for queue in self.queues:
             if len(queue.waiting) and (room := self.claim_room(queue)):
-                if room < enough and queue.traffic_class != TrafficClass.AUTHORIZATION:
+                is_code = queue.traffic_class == TrafficClass.AUTHORIZATION
+                if room < self._claims_most // (CODES_CLAIM_SHARE if is_code else CLAIM_SHARE):
                     continue
                 if batch := queue.take(room, now_ms):
                     queue.claiming += len(batch)

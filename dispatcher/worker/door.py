@@ -77,13 +77,17 @@ class WorkerDoor:
         """See ingest.door.Door."""
         return self._dispatcher.feed
 
+    @property
+    def batch_max(self) -> int:
+        """See ingest.door.Door."""
+        return self._dispatcher.config.limits.batch_max
+
     async def send(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
         """Write what may go; a verdict for each, in order. OverloadedError: no broker acknowledges."""
         if len(requests) == 1:
             return [await self._gather.one(requests[0])]
-        most = self._dispatcher.config.limits.batch_max
-        taken = await self._take(requests[:most])
-        return taken + self._dispatcher.pipeline.admission.too_many(requests[most:])
+        taken = await self._take(requests[: self.batch_max])
+        return taken + self._dispatcher.pipeline.admission.too_many(requests[self.batch_max :])
 
     async def _take(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
         pipeline = self._dispatcher.pipeline
