@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help build test test-kafka check demo demo-kafka crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
+.PHONY: help build test test-kafka kafka-long check demo demo-kafka crash bench fuzz sanitize debug dist clean FORCE variant-sanitize variant-debug
 
 PY := .venv/bin/python
 HERE_PY := $(CURDIR)/$(PY)
@@ -14,6 +14,7 @@ EXT_SOURCES := $(wildcard ext/*.pyx ext/*.pxd ext/*.pxi ext/*.h dispatcher/_ext/
 VECTORS := $(or $(DISPATCHER_VECTORS),$(CURDIR)/../shared/vectors)
 CASES ?= 1000000
 KILLS ?= 200
+MESSAGES ?= 200000
 ARGS ?=
 
 help:  ## this list
@@ -41,14 +42,20 @@ check: $(BUILT)  ## lint, format, types, stubs, architecture
 demo: $(BUILT)  ## see it work: 400,000 segments over HTTP, kill -9 in the middle, and the proof, in about a minute
 	@$(PY) -m dispatcher.cli.demo
 
-demo-kafka: $(BUILT)  ## the same proof with Kafka at both ends, on a broker from PyPI
+demo-kafka: $(BUILT)  ## the same proof with two workers on one broker from PyPI, one of them killed
 	@$(PY) -m tests.kafka.demo
+
+kafka-long: $(BUILT)  ## several workers on one cluster: killed, stopped, added in the middle; the ledgers decide (MESSAGES=200000)
+	@$(PY) -m tests.kafka.long --messages $(MESSAGES) $(ARGS)
 
 crash: $(BUILT)  ## kill -9 at fail-points chosen by a seed, and reconcile the ledgers (KILLS=200 ARGS='--seed 7')
 	@$(PY) -m tests.crash --kills $(KILLS) $(ARGS)
 
-bench: $(BUILT)  ## measure on this machine (ARGS='--help')
+bench: $(BUILT)  ## measure on this machine (one tier: make bench-engine; ARGS='--help')
 	@$(PY) -m bench.run $(ARGS)
+
+bench-%: $(BUILT)
+	@$(PY) -m bench.run $* $(ARGS)
 
 fuzz: variant-sanitize  ## random and mangled input for all that reads it, under the sanitizers (CASES=1000000)
 	@cd build/sanitize

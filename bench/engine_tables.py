@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bench.clients import encoded, floor, pool
+from bench.clients import encoded, floor, pool, raw
 from bench.engine import C_PAIR
 from bench.machine import sentence
 from bench.results import Result, Row
@@ -10,7 +10,9 @@ from bench.tables import grid
 
 WAKING: Final = 2.0
 """Rounds of one side that differ by so much: somebody else worked, here or on the host."""
-_CORE: Final = (pool.NAME, encoded.NAME, floor.NAME, C_PAIR)
+_CORE: Final = (pool.NAME, encoded.NAME, floor.NAME, raw.NAME, C_PAIR)
+_OUTER: Final = ((pool.NAME,), (raw.NAME, C_PAIR))
+"""What stands above the peers in their table, and what below."""
 
 
 def terminal(result: Result) -> str:
@@ -43,10 +45,12 @@ def readme(result: Result) -> str:
     head = ("binds x window", *_CORE)
     lines = [(pair, *(_cell(found.get((pair, side))) for side in _CORE)) for pair in result["corpora"]]
     with_peers = [pair for pair in result["corpora"] if any((pair, side) in found for side in peers)]
+    above, below = _OUTER
     peer_lines = [
-        (pair, *(_cell(found.get((pair, side))) for side in (pool.NAME, *peers))) for pair in with_peers
+        (versions[side], *(_cell(found.get((pair, side))) for pair in with_peers))
+        for side in (*above, *peers, *below)
     ]
-    peer_head = ("binds x window", *(versions[side] for side in (pool.NAME, *peers)))
+    peer_head = ("binds x window", *with_peers)
     return "\n".join([grid(head, lines), "", grid(peer_head, peer_lines), "", *notes(result)])
 
 
@@ -57,7 +61,8 @@ def notes(result: Result) -> list[str]:
         f"Messages a second, medians of {result['rounds']} rounds (peers: at most 3) in which all sides take",
         "turns; in brackets CPU microseconds a message of the flooding process. Loopback, 60-character",
         "codes; the flood has one core, the SMSC the other. With receipts a message counts when its receipt",
-        "was parsed, matched and acknowledged (the C flood only acknowledges).",
+        "was parsed, matched and acknowledged (the C flood only acknowledges). Raw octets are of the same",
+        "sizes, counted and never looked at.",
     ]
     lines += [f"Absent: {name}: {reason}." for name, reason in result["absent"].items()]
     if busy := [

@@ -1,117 +1,132 @@
-"""Instructions a call of `segment` and `count`, counted by valgrind: a figure that no other process disturbs.
+"""Instructions an item of the hottest functions, counted by valgrind: figures that no other process disturbs.
 
-    python -m bench.instructions            the table
-    python -m bench.instructions --repeat   twice over, with the difference: repeatable within 1 %
+    python -m bench.instructions            the table, beside what is expected
+    python -m bench.instructions --write    expect what is found from now on
 
-One run calls the function N times over the texts of a corpus, another 2 N times; the difference is N calls
-alone: the interpreter's start, the imports and the making of the texts cancel. What stays is the Python loop
-around the call; the row "loop alone" says how much that is. Instructions are no nanoseconds (memory and
-branches cost too), but a change of them is a change of the code.
+bench/hot.py runs under callgrind and turns counting on for each step, so that imports cost little and count
+nothing. What is expected stands in instructions.json with the build that it was counted on: the same build
+repeats it within a fraction of a per cent, another compiles otherwise. So a step may take TOLERANCE more than
+expected on the same build, and OTHER_BUILD on another: that finds a copy too many or a Python call that crept
+in. tests/bench/test_instructions.py checks it. Instructions are no nanoseconds
+(memory and branches cost too), but a change of them is a change of the code.
 """
 
 import argparse
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bench.corpora import CORPORA, corpus
 from bench.machine import ROOT, describe_run, sentence
+from bench.tables import grid
 
-TEXTS: Final = 100
-PASSES: Final = 20  # N: so many passes over the texts, then twice as many
-FUNCTIONS: Final = ("loop alone", "count", "segment")
-
-PROGRAM: Final = """
-import gc, json, sys
-from dispatcher.encoding import count, segment
-
-def loop_alone(texts, passes):
-    for _ in range(passes):
-        for text in texts:
-            pass
-
-def counts(texts, passes):
-    for _ in range(passes):
-        for text in texts:
-            count(text)
-
-def segments(texts, passes):
-    for _ in range(passes):
-        for text in texts:
-            segment(text)
-
-texts = json.load(open(sys.argv[1], encoding="utf-8"))
-work = {"loop alone": loop_alone, "count": counts, "segment": segments}[sys.argv[2]]
-gc.collect()
-gc.freeze()
-gc.disable()
-work(texts, int(sys.argv[3]))
-"""
-"""What runs under valgrind. Nothing from bench/: it must start fast, fifty times slower than life."""
+EXPECTED: Final = ROOT / "bench" / "instructions.json"
+TOLERANCE: Final = 0.1
+OTHER_BUILD: Final = 0.5
+_PROBE: Final = ROOT / "bench" / "probe.c"
+_DUMP: Final = re.compile(r"^desc: Trigger: Client Request: (.+)\|(\d+)$.*?^totals: (\d+)$", re.M | re.S)
 
 
-def instructions(texts: Path, call: str, passes: int) -> int:
-    """Return the instructions of one process from start to end."""
-    command = [
-        "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-        sys.executable, "-c", PROGRAM, str(texts), call, str(passes),
-    ]  # fmt: skip
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = re.search(r"Collected : (\d+)", done.stderr)
-    if found is None:
-        raise RuntimeError(f"valgrind said nothing of its count: {done.stderr[-400:]}")
-    return int(found[1])
+class FailedError(Exception):
+    """Nothing was counted."""
 
 
-def per_call(name: str, call: str, texts: Sequence[str]) -> float:
-    """Return the instructions of one call, its loop included."""
+def missing() -> str:
+    """Say what is missing for counting; "": nothing is."""
+    compiler = os.environ.get("CC", "cc")
+    for program, package in (("valgrind", "valgrind"), (compiler, "gcc")):
+        if shutil.which(program) is None:
+            return f"{program} is not on the PATH (apt install {package})"
+    return ""
+
+
+def measure() -> dict[str, float]:
+    """Return instructions an item, by step; the least of its calls. FailedError, CalledProcessError."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.json"
-        path.write_text(json.dumps(texts), "utf-8")
-        once, twice = (instructions(path, call, passes) for passes in (PASSES, 2 * PASSES))
-    return (twice - once) / (PASSES * len(texts))
+        probe = Path(folder) / "probe.so"
+        compiling = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-o", str(probe), str(_PROBE)]
+        subprocess.run(compiling, check=True, capture_output=True)
+        command = [
+            "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out",
+            sys.executable, "-m", "bench.hot", str(probe),
+        ]  # fmt: skip
+        environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONMALLOC": "pymalloc"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FailedError(done.stderr[-2000:])
+        dumps = [path.read_text("utf-8", "replace") for path in Path(folder).glob("out.*")]
+    found: dict[str, float] = {}
+    for dump in dumps:
+        for name, items, total in _DUMP.findall(dump):
+            each = int(total) / int(items)
+            found[name] = min(found.get(name, each), each)
+    if not found:
+        raise FailedError(f"valgrind dumped nothing: {done.stderr[-2000:]}")
+    return found
 
 
-def measure() -> dict[tuple[str, str], float]:
-    """Count everything once."""
-    return {(call, name): per_call(name, call, corpus(name, TEXTS)) for call in FUNCTIONS for name in CORPORA}
+def build() -> str:
+    """Return what the counts depend on, beside the code."""
+    compiler = platform.python_compiler()
+    return f"{platform.machine()}, {compiler}, {platform.python_implementation()} {platform.python_version()}"
+
+
+def expected() -> dict[str, Any]:
+    """Return what is committed: a build, and instructions an item by step."""
+    found: dict[str, Any] = json.loads(EXPECTED.read_text("utf-8"))
+    return found
+
+
+def wrong(found: dict[str, float], wanted: dict[str, Any], on: str) -> list[str]:
+    """Say what takes more instructions than it may, and what is no longer counted."""
+    tolerance = TOLERANCE if on == wanted["build"] else OTHER_BUILD
+    said = []
+    for name, count in wanted["instructions"].items():
+        if name not in found:
+            said.append(f"{name}: not counted any more")
+        elif found[name] > count * (1 + tolerance):
+            said.append(f"{name}: {found[name]:,.0f} instructions an item, {count:,.0f} are expected")
+    return said + [
+        f"{name}: nothing is expected of it" for name in found.keys() - wanted["instructions"].keys()
+    ]
 
 
 def main() -> int:
-    """Print the table, or why there is none."""
+    """Print the table, or why there is none; exit status 1: something takes more than it may."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.instructions", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--repeat", action="store_true", help="count twice, and show the largest difference")
+    parser.add_argument("--write", action="store_true", help="expect what is found from now on")
     asked = parser.parse_args()
-    if shutil.which("valgrind") is None:
-        print("skipped: valgrind is not on the PATH (apt install valgrind); no instructions were counted")
+    if lacking := missing():
+        print(f"skipped: {lacking}; no instructions were counted")
         return 0
     print(sentence(describe_run("bench.instructions")))
-    first = measure()
-    print(f"{'instructions a call':20}" + "".join(f"{name:>18}" for name in CORPORA))
-    for call in FUNCTIONS:
-        print(f"{call:20}" + "".join(f"{first[call, name]:18,.0f}" for name in CORPORA))
-    if asked.repeat:
-        second = measure()
-        worst = max(abs(second[key] / first[key] - 1) for key in first)
-        print(f"counted twice: they differ by at most {worst:.2%}")
-        return 1 if worst > 0.01 else 0
-    return 0
+    found = measure()
+    before: dict[str, Any] = expected() if EXPECTED.exists() else {"build": "", "instructions": {}}
+    lines = []
+    for name, count in sorted(found.items()):
+        old = before["instructions"].get(name)
+        lines.append(
+            (name, f"{count:,.0f}", f"{old:,.0f}" if old else "", f"{count / old - 1:+.1%}" if old else "")
+        )
+    print(grid(("step", "instructions an item", "expected", ""), lines))
+    if asked.write:
+        told = {
+            "build": build(),
+            "instructions": {name: round(count, 1) for name, count in sorted(found.items())},
+        }
+        EXPECTED.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        return 0
+    said = wrong(found, before, build())
+    print("\n".join(said))
+    return 1 if said else 0
 
 
 if __name__ == "__main__":

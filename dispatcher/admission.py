@@ -138,9 +138,14 @@ class Admission:
         )
 
     def admit(
-        self, requests: Sequence[SendRequest], now_ms: int, closed: Sequence[int] = (0, 0, 0, 0, 0)
+        self,
+        requests: Sequence[SendRequest],
+        now_ms: int,
+        closed: Sequence[int] = (0, 0, 0, 0, 0),
+        given: list[tuple[bytes, int, int]] | None = None,
     ) -> Batch:
-        """Look at each. `closed`: by class, then LATER: 0, or after how many milliseconds to come again."""
+        """Look at each. `closed`: by class, then LATER: 0, or after how many milliseconds to come again.
+        `given`: see Judge.admit."""
         self._forget(now_ms)
         some = requests[: self._batch_max]
         batch = self._judge.admit(
@@ -151,6 +156,7 @@ class Admission:
             self.next_n,
             self._entropy(_ENTROPY_OCTETS * len(some)),
             self.reorder,
+            given,
         )
         self.next_n += len(batch.messages)
         batch.verdicts += self.too_many(requests[self._batch_max :])

@@ -304,7 +304,7 @@ class Aftermath:
         if lane.switch is Switch.DRAINING:
             if lane.pool.stage == "open" and not lane.unsettled:
                 self._pipeline.spawn(lane.pool.close(UNBIND_MS))
-        elif lane.pool.stage == "closed" and not self._pipeline.is_closing:
+        elif lane.pool.stage == "closed" and self._pipeline.may_bind and not self._pipeline.is_closing:
             lane.pool.begin()
 
     def _keep_time(self, lane: Lane, now_ms: int) -> None:

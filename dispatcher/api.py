@@ -30,6 +30,7 @@ class Subject(Struct, frozen=True, gc=False):
     client_ref: str | None = None
     callback: Callback | None = None
     """Who is told of this message alone."""
+    traceparent: str | None = None
 
 
 class EventOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -45,6 +46,8 @@ class EventOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     client_ref: str | UnsetType = UNSET
     source: str | UnsetType = UNSET
     """The API key's name."""
+    traceparent: str | UnsetType = UNSET
+    """The sender's trace, as it came: the header of a record in Kafka."""
     segment: int | UnsetType = UNSET
     """From 1; not there: all of the message."""
     carrier: str | UnsetType = UNSET
@@ -173,6 +176,7 @@ def event_out(cursor: Cursor, event: Event, subject: Subject, carriers: dict[int
         segments=subject.segments,
         client_ref=UNSET if subject.client_ref is None else subject.client_ref,
         source=subject.source or UNSET,
+        traceparent=subject.traceparent or UNSET,
         segment=UNSET if segment == WHOLE or kind in _OF_ALL else segment + 1,
         carrier=carriers.get(carrier, str(carrier)) if carrier else UNSET,
         attempt=code if kind == EventKind.CLAIMED else UNSET,

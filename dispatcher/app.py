@@ -60,9 +60,15 @@ class Dispatcher:
     """
 
     def __init__(
-        self, config: Config, *, folder: Path | None = None, now_ms: Callable[[], int] | None = None
+        self,
+        config: Config,
+        *,
+        folder: Path | None = None,
+        now_ms: Callable[[], int] | None = None,
+        opened: Callable[..., Journal] | None = None,
     ) -> None:
         self.config = config
+        self._opened = opened
         self.failure: BaseException | None = None
         """Why it stopped by itself: its store failed. Nothing is accepted or sent any more: leave."""
         self.journal: Journal
@@ -138,13 +144,13 @@ class Dispatcher:
         """See Admission.is_known."""
         return self.pipeline.admission.is_known(request)
 
-    async def cancel(self, message_id: str) -> bool:
+    async def cancel(self, message_id: str, n: int | None = None) -> bool:
         """Take back a message that still waits. True: it ends as cancelled; False: too late, or unknown.
 
-        ValueError: no UUID.
+        `n`: its number, where its id does not say it. ValueError: no UUID.
         """
         self._check_open()
-        return await cancel(self.pipeline, UUID(message_id).bytes)
+        return await cancel(self.pipeline, UUID(message_id).bytes, n)
 
     async def check(self, requests: Sequence[SendRequest]) -> list[Checked | Refused]:
         """Say what would become of each, in order, and accept none: alphabet, segments, route, price."""
@@ -174,11 +180,12 @@ class Dispatcher:
                         yield (row.seq, index), event
             rows = await self.journal.events(rows[-1].seq, HISTORY_OCTETS)
 
-    async def status(self, message_id: str) -> Status | None:
-        """Return what is known of a message, its events included; None: nothing. ValueError: no UUID."""
+    async def status(self, message_id: str, n: int | None = None) -> Status | None:
+        """Return what is known of a message, its events included; None: nothing. `n`: see `cancel`.
+        ValueError: no UUID."""
         self._check_open()
         octets = UUID(message_id).bytes
-        found = await self._ask(self.projection.lookup, number_of(octets))
+        found = await self._ask(self.projection.lookup, number_of(octets) if n is None else n)
         return found if found is not None and found.message_id == octets else None
 
     async def find(
@@ -261,6 +268,14 @@ class Dispatcher:
     async def _ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._projector, call, *arguments)
 
+    async def trails(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """See Projection.trails."""
+        return await self._ask(self.projection.trails, numbers)
+
+    def leave_in_projection(self, numbers: Sequence[int]) -> None:
+        """See Projection.leave; nobody waits for it."""
+        asyncio.get_running_loop().run_in_executor(self._projector, self.projection.leave, numbers)
+
     async def committed(self) -> None:
         """Wait until all that has happened so far is on disk."""
         await self.pipeline.committed()
@@ -280,10 +295,15 @@ class Dispatcher:
         """
         if self._is_open:
             raise RuntimeError("the dispatcher is open already")
+        if self._opened is None and self.config.kafka is not None and self.config.kafka.mode == "journal":
+            raise ConfigError(
+                'kafka.mode: with "journal", `dispatcher serve` runs a worker; a program cannot'
+            )
         loop, folder = asyncio.get_running_loop(), Path(self.config.store)
         began_s = time.monotonic()
         self.journal = await loop.run_in_executor(
-            None, partial(Journal.open, folder, clock_ms=self._now_ms, on_corrupt=self._on_corrupt)
+            None,
+            partial(self._opened or Journal.open, folder, clock_ms=self._now_ms, on_corrupt=self._on_corrupt),
         )
         self._projector = ThreadPoolExecutor(1, "projection")
         self._recaller = ThreadPoolExecutor(1, "recall")
@@ -294,8 +314,9 @@ class Dispatcher:
             self._known = await loop.run_in_executor(self._recaller, KnownKeys, folder)
             self.journal.start(loop, on_failure=self._on_failure)
             await recovery.recover(self.pipeline, began_s)
+            self.pipeline.may_bind = self._opened is None
             for lane in self.pipeline.lanes.values():
-                if lane.switch is not Switch.DRAINING:
+                if lane.switch is not Switch.DRAINING and self.pipeline.may_bind:
                     lane.pool.begin()
                 lane.look()
         except BaseException:

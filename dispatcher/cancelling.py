@@ -5,9 +5,10 @@ from dispatcher.model import Message, Outcome, Reason
 from dispatcher.pipeline import Pipeline
 
 
-async def cancel(pipeline: Pipeline, message_id: bytes) -> bool:
-    """Take back a message that waits. True: it ends as cancelled and is never sent."""
-    n = number_of(message_id)
+async def cancel(pipeline: Pipeline, message_id: bytes, n: int | None = None) -> bool:
+    """Take back a message that waits. True: it ends as cancelled and is never sent. `n`: its number, where
+    its id does not say it."""
+    n = number_of(message_id) if n is None else n
     message = (await pipeline.journal.find([n])).get(n)
     if message is None or message.message_id != message_id or not _take_out(pipeline, message):
         return False

@@ -12,15 +12,16 @@ from functools import partial
 from typing import Final
 
 from dispatcher._ext.events import EventBuffer
-from dispatcher.errors import StoreError
+from dispatcher.errors import MovedError, StoreError
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.records import EVENTS_STREAM
 
 GATHER_S: Final = 0.005
 """For so long events are gathered that nobody is kept waiting by: less than most carriers take to answer."""
 
-Waiter = tuple[Callable[[], object], Callable[[], object]]
-"""What is called when something is durable, and what if it never will be."""
+Waiter = tuple[Callable[[], object], Callable[[], object], Callable[[], object] | None]
+"""What is called when something is durable, what if it never will be, and what if it is about a message that
+is another worker's by now; None: the first."""
 
 
 def _nothing() -> None:
@@ -42,14 +43,16 @@ class Commits:
         self,
         done: Callable[[], object],
         lost: Callable[[], object] = _nothing,
+        moved: Callable[[], object] | None = None,
         *,
         can_wait: bool = False,
     ) -> None:
-        """Call `done` when what was written into `events` so far is durable; `lost` if it never will be.
+        """Call `done` when what was written into `events` so far is durable; `lost` if it never will be;
+        `moved`, where it is given, if some of it was about messages that are another worker's by now.
 
         `can_wait`: nothing stands still until then, so other events may join it.
         """
-        self._waiters.append((done, lost))
+        self._waiters.append((done, lost, moved))
         if can_wait:
             self.flush_later()
         else:
@@ -96,5 +99,10 @@ def _fulfil(durable: asyncio.Future[bool], is_durable: bool) -> None:
 
 
 def _tell(waiters: list[Waiter], error: Exception | None) -> None:
-    for done, lost in waiters:
-        done() if error is None else lost()
+    for done, lost, moved in waiters:
+        if error is None:
+            done()
+        elif isinstance(error, MovedError):
+            (moved or done)()
+        else:
+            lost()

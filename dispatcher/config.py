@@ -285,6 +285,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.ported_numbers is not None and self.numbering_plan is None:
             raise ConfigError("ported_numbers: give a numbering_plan too")
+        if self.kafka is not None and self.kafka.mode == "journal":
+            told = {
+                "webhooks": self.webhooks,
+                "event_files": self.event_files,
+                "callbacks": self.callbacks.enabled,
+            }
+            for name in (name for name, is_there in told.items() if is_there):
+                raise ConfigError(f"{name}: a worker keeps no cursor: read the topic of outcomes instead")
 
 
 def from_dict(data: Mapping[str, Any]) -> Config:

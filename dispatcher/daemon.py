@@ -29,13 +29,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dispatcher import __version__
-from dispatcher.app import Dispatcher
 from dispatcher.cli.exits import Exit, explain
 from dispatcher.config import Config
 from dispatcher.errors import ConfigError, StoreError
 from dispatcher.files import Loaded, load, located
 from dispatcher.logs import Logs
-from dispatcher.parts import Owner, Part, parts_of
+from dispatcher.parts import Owner, Part, dispatcher_of, parts_of
 from dispatcher.reload import changes_beside
 from dispatcher.stalls import StallWatch
 from dispatcher.systemd import STARTING_S, Systemd
@@ -68,7 +67,7 @@ class Daemon:
     ) -> None:
         self.loaded = loaded
         self.logs = logs
-        self.dispatcher = Dispatcher(loaded.config, folder=loaded.folder)
+        self.dispatcher = dispatcher_of(loaded.config, loaded.folder)
         self.stage: Literal["starting", "ready", "draining", "failed"] = "starting"
         self.stalls = StallWatch(loaded.config.process.stall_ms)
         self.started_s = time.monotonic()

@@ -9,7 +9,8 @@
     │   └── TooManySegmentsError         how many segments it needs, how many are allowed
     ├── OverloadedError                  retryable: refused at the door, and how long to wait
     ├── StoreError                       what is stored cannot be read, or could not be written
-    │   └── StoreInUseError              retryable: another process has it
+    │   ├── StoreInUseError              retryable: another process has it
+    │   └── MovedError                   retryable: the messages that it is about are another worker's by now
     └── SmppError
         ├── LocalProtocolError           we were asked to send something SMPP forbids: a bug on our side
         └── RemoteProtocolError          the SMSC broke SMPP
@@ -116,6 +117,12 @@ class StoreError(DispatcherError):
 
 class StoreInUseError(StoreError):
     """Another process works on the store: it is one's at a time."""
+
+    retryable = True
+
+
+class MovedError(StoreError):
+    """What was to be written is about messages that are another worker's by now: he writes it."""
 
     retryable = True
 

@@ -137,6 +137,8 @@ class Kafka(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ConfigError("sasl.mechanism: PLAIN without TLS shows the password to the network")
         if self.mode == "source" and not self.topics.of_classes() and self.topics.outcomes is None:
             raise ConfigError("topics: without one there is nothing to do")
+        if self.mode == "journal" and (self.topics.mixed or not self.topics.of_classes()):
+            raise ConfigError("topics: workers take from topics of classes, one or more, and none is mixed")
         if self.min_replication > self.replication:
             raise ConfigError("min_replication is larger than replication")
 

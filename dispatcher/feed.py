@@ -85,16 +85,17 @@ class Feed:
                 if row.seq == after[0] and seen:
                     picked = [each for each in picked if each[0][1] > seen]
                 for at in range(SLICE, len(picked), SLICE):
-                    yield picked[at - 1][0], await self._told(picked[at - SLICE : at])
+                    yield picked[at - 1][0], await self.told(picked[at - SLICE : at])
                 rest = len(picked) - 1 - (len(picked) - 1) % SLICE if picked else 0
-                yield (row.seq, count), await self._told(picked[rest:])
+                yield (row.seq, count), await self.told(picked[rest:])
                 seq = row.seq
             if not rows:
                 if not follow:
                     return
                 await self._journal.wait_for_events(max(seq, last_seq))
 
-    async def _told(self, some: list[tuple[Cursor, Event]]) -> list[_Picked]:
+    async def told(self, some: list[tuple[Cursor, Event]]) -> list[_Picked]:
+        """Return each with what it is told with; of a message that is not known, nothing."""
         subjects = self._subjects
         missing = {event.n for _, event in some if event.n not in subjects}
         if missing:
@@ -121,4 +122,5 @@ def subject_of(message: Message) -> Subject:
         message.source,
         message.client_ref,
         message.callback,
+        message.traceparent,
     )

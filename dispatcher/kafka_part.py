@@ -8,6 +8,7 @@ touching them; /readyz and the log say why.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError
 
@@ -20,6 +21,7 @@ from dispatcher.kafka.client import Access, access_of
 from dispatcher.kafka.outbox import Outbox, said
 from dispatcher.kafka.tasks import begin
 from dispatcher.kafka.topics import look, missing, odd, unsafe, wanted
+from dispatcher.kafka.watch import Watch
 from dispatcher.model import TrafficClass
 from dispatcher.outcomes.kafka import OutcomeTopic
 from dispatcher.parts import Owner
@@ -29,11 +31,13 @@ from dispatcher.survey import Samples
 
 log = logging.getLogger("dispatcher.kafka")
 
-START_S = 15.0
+START_S: Final = 15.0
 """For the brokers, when the daemon starts; then it goes on without them, and looks again."""
-AGAIN_S = 5.0
+AGAIN_S: Final = 5.0
 """Between two looks."""
-NOT_THERE = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, TimeoutError, OSError)
+COUNTED: Final = ("accepted", "repeated", "dead", "gone")
+"""Of records that were read, or deleted before they were."""
+NOT_THERE: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, TimeoutError, OSError)
 
 
 class KafkaPart:
@@ -49,6 +53,8 @@ class KafkaPart:
         self._why = "starting"
         """Nothing is read and told yet; "": it is."""
         self._waiting: asyncio.Task[None] | None = None
+        self._watch: Watch | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<KafkaPart{' ' + self._why if self._why else ''}: {[*self._readers, self._sink]!r}>"
@@ -79,9 +85,10 @@ class KafkaPart:
 
     async def stop(self, limit_ms: int) -> None:
         """Stop polling, commit, tell what has happened within the limit."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.gather(self._waiting, return_exceptions=True)
+        for task in (self._waiting, self._watching):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await asyncio.gather(*(reader.stop(limit_ms // 2) for reader in self._readers))
         if self._sink is not None:
             await self._sink.stop(limit_ms // 2)
@@ -97,7 +104,7 @@ class KafkaPart:
         records, lag, partitions, commits, up = [], [], [], [], []
         for reader in self._readers:
             its = reader.counted()
-            records += [((its.topic, name), getattr(its, name)) for name in ("accepted", "repeated", "dead")]
+            records += [((its.topic, name), getattr(its, name)) for name in COUNTED]
             lag += [((its.topic, str(partition)), count) for partition, count in its.lag.items()]
             partitions.append(((its.topic,), its.partitions))
             commits.append(((its.topic,), its.commits))
@@ -118,8 +125,10 @@ class KafkaPart:
         failing = [reader.topic for reader in self._readers if reader.is_away]
         failing += [self._sink.topic] if self._sink is not None and self._sink.outbox.is_failing else []
         ours = sum(len(reader.assignment) for reader in self._readers)
-        why = self._why or (f"failing: {', '.join(failing)}" if failing else f"{ours} partitions are ours")
-        yield Check("kafka", not self._why and not failing, why)
+        wrong = self._watch.wrong if self._watch is not None else []
+        why = self._why or "; ".join(wrong)
+        why = why or (f"failing: {', '.join(failing)}" if failing else f"{ours} partitions are ours")
+        yield Check("kafka", not self._why and not failing and not wrong, why)
 
     # ---- inside ----
 
@@ -152,6 +161,8 @@ class KafkaPart:
             reader.start()
         if self._sink is not None:
             self._sink.start()
+        self._watch = Watch(access, topics, found)
+        self._watching = begin(self._watch.run(), "watch of topics")
         self._why = ""
         log.info("kafka: %d topics are read", len(self._readers), extra={"event": "kafka_ready"})
 

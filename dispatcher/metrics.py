@@ -132,12 +132,24 @@ METRICS: Final = {
             "dispatcher_kafka_records_total",
             COUNTER,
             ("topic", "result"),
-            "In: accepted, repeated, dead; out: written, and failed attempts.",
+            "In: accepted, repeated, dead, gone (deleted unread); out: written, failed.",
         ),
         Metric("dispatcher_kafka_lag_records", GAUGE, ("topic", "partition"), "In a topic, not taken yet."),
         Metric("dispatcher_kafka_partitions", GAUGE, ("topic",), "Partitions that are ours."),
         Metric("dispatcher_kafka_commits_total", COUNTER, ("topic",), "Commits of offsets."),
         Metric("dispatcher_kafka_up", GAUGE, ("topic",), "0 while it cannot be read, or written."),
+        Metric("dispatcher_worker_indices", GAUGE, (), "Partitions of each topic that are this worker's."),
+        Metric("dispatcher_worker_share", GAUGE, (), "Of each account's TPS that is this worker's."),
+        Metric("dispatcher_worker_lease_age_seconds", GAUGE, (), "Since the group's coordinator was heard."),
+        Metric("dispatcher_worker_rebalances_total", COUNTER, (), "Rebalances of the group."),
+        Metric(
+            "dispatcher_worker_strays_total",
+            COUNTER,
+            ("what",),
+            "Receipts of others' messages: records written, receipts seen, matched to messages here.",
+        ),
+        Metric("dispatcher_worker_carried_total", COUNTER, (), "Messages written again, as they wait long."),
+        Metric("dispatcher_worker_checkpoints_total", COUNTER, (), "Times that offsets moved on."),
     )
 }
 
@@ -155,6 +167,13 @@ OTHERS_COUNT: Final = (
     "dispatcher_kafka_partitions",
     "dispatcher_kafka_commits_total",
     "dispatcher_kafka_up",
+    "dispatcher_worker_indices",
+    "dispatcher_worker_share",
+    "dispatcher_worker_lease_age_seconds",
+    "dispatcher_worker_rebalances_total",
+    "dispatcher_worker_strays_total",
+    "dispatcher_worker_carried_total",
+    "dispatcher_worker_checkpoints_total",
 )
 """Filled in by who puts the process together: see Survey.more."""
 

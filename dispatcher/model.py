@@ -151,6 +151,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         send_after_ms: not before this time; 0: at once.
         source: who asks, the name of an API key say; keys for idempotency are the source's own.
         callback: an address that is told of this message alone; None: those of the configuration only.
+        traceparent: the sender's trace, as W3C Trace Context writes it; told with its events, else unread.
     """
 
     to: str
@@ -163,6 +164,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     send_after_ms: int = 0
     source: str = ""
     callback: "Callback | None" = None
+    traceparent: str | None = None
 
     def __repr__(self) -> str:
         """Say nothing personal (law 11): it may end in a log."""
@@ -193,6 +195,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body_hash: int = 0
     source: str = ""
     callback: Callback | None = None
+    traceparent: str | None = None
 
     def __repr__(self) -> str:
         """Say nothing personal (law 11): it may end in a log."""

@@ -15,6 +15,7 @@ from dispatcher.config import Config
 from dispatcher.credentials import secret_of_env, secret_of_file
 from dispatcher.faces import KannelUser
 from dispatcher.ingest.admin import AdminServer
+from dispatcher.ingest.door import Door
 from dispatcher.ingest.kannel import Kannel
 from dispatcher.ingest.keys import KeyRing, keys_path
 from dispatcher.ingest.more import documentation, sendsms
@@ -63,6 +64,15 @@ class Owner(Protocol):
         """starting, ready, draining or failed."""
 
 
+def dispatcher_of(config: Config, folder: Path) -> Dispatcher:
+    """Return the dispatcher of a daemon: with a journal of its own, or as one of several workers."""
+    if config.kafka is None or config.kafka.mode == "source":
+        return Dispatcher(config, folder=folder)
+    from dispatcher.worker.journal import SharedJournal  # aiokafka takes a tenth of a second and 20 MB
+
+    return Dispatcher(config, folder=folder, opened=SharedJournal.open_scratch)
+
+
 def parts_of(owner: Owner) -> Sequence[Part]:
     """Return the parts in the order of their start; they stop in reverse.
 
@@ -75,8 +85,15 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     survey.more.append(lambda: receivers(telling.counters()))
     admin = AdminServer(config.admin, survey, owner.dispatcher, version=__version__, folder=owner.folder)
     keys = KeyRing(keys_path(config.http, config.store, owner.folder))
+    worker = None
+    door: Door = owner.dispatcher
+    if config.kafka is not None and config.kafka.mode == "journal":
+        from dispatcher.worker.part import WorkerPart
+
+        worker = WorkerPart(owner, config.kafka)
+        door = worker.door
     http = HttpServer(
-        owner.dispatcher,
+        door,
         config.http,
         keys,
         folder=owner.folder,
@@ -84,7 +101,11 @@ def parts_of(owner: Owner) -> Sequence[Part]:
     )
     survey.more.append(http.samples)
     parts: list[Part] = [telling, admin, Front(owner, http)]
-    if config.kafka is not None:
+    if worker is not None:
+        survey.more.append(worker.samples)
+        survey.more_checks.append(worker.checks)
+        parts[0] = worker
+    elif config.kafka is not None:
         from dispatcher.kafka_part import KafkaPart  # aiokafka takes a tenth of a second and 20 MB
 
         kafka = KafkaPart(owner, config.kafka, lambda: telling.deliveries)

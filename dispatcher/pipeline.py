@@ -28,6 +28,7 @@ from dispatcher._ext.session import Incoming
 from dispatcher.admission import Admission, Recall
 from dispatcher.aftermath import Aftermath
 from dispatcher.backlog import Backlog
+from dispatcher.carrier.desk import Worker
 from dispatcher.carrier.lane import Lane
 from dispatcher.carrier.profile import Profile
 from dispatcher.carrier.queue import ClassQueue
@@ -93,6 +94,12 @@ class Pipeline:
         self.now_ms = now_ms
         self.failed = failed
         self.is_closing = False
+        self.share = 1.0
+        """Of each carrier's TPS that is ours: several workers share accounts."""
+        self.may_bind = True
+        """A worker binds once it knows what is in hand: receipts of that come at once."""
+        self.worker: Worker | None = None
+        """Set where several workers share messages: see dispatcher/worker."""
         self.framed_from_ms = 0
         """Frames that are older were made by other profiles."""
         self.counters = Counters()
@@ -127,7 +134,7 @@ class Pipeline:
         batch = self.admission.admit(requests, now_ms, self.closed())
         if batch.messages:
             try:
-                await self._write(batch, now_ms)
+                await self.write(batch, now_ms)
             except OverloadedError as error:
                 self.admission.take_back(batch, "overloaded", str(error), error.retry_after_ms)
         if batch.repeats:
@@ -166,7 +173,7 @@ class Pipeline:
         behind = self.journal.queue_octets > QUEUE_OCTETS_MAX
         return STORE_BEHIND if behind and traffic_class != TrafficClass.AUTHORIZATION else None
 
-    def _write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
+    def write(self, batch: Batch, now_ms: int) -> asyncio.Future[None]:
         """Commit messages, with the claims of those that can go at once, and bring them into their queues."""
         self.flush()  # what happened before stands in a row of its own, that no full disk refuses
         arrivals: list[Arrival] = []
@@ -217,7 +224,7 @@ class Pipeline:
                 queue.claiming -= claimed
             else:
                 queue.waiting.extend(batch[claimed:])
-                lane.claimed(queue, batch[:claimed], claimed)
+                self._claimed(lane, queue, batch[:claimed], claimed)
         if error is None:
             self.aftermath.wait(later)
         if not done.cancelled():
@@ -262,7 +269,17 @@ class Pipeline:
         now_ms = self.now_ms()
         self._renew(lane, batch, now_ms)
         allowed = self.book.claim(batch, lane.number, now_ms)
-        self.commits.after(partial(lane.claimed, queue, allowed, len(batch)))
+        self.commits.after(partial(self._claimed, lane, queue, allowed, len(batch)))
+
+    def _claimed(self, lane: Lane, queue: ClassQueue, allowed: list[Submission], asked: int) -> None:
+        """Tell a lane what it may write: not what went to another worker meanwhile."""
+        if self.worker is not None:
+            allowed = self.worker.ours(allowed)
+        lane.claimed(queue, allowed, asked)
+
+    def may_send(self) -> bool:
+        """Whether anything may be claimed and written now: not where another worker may think it is his."""
+        return self.worker is None or self.worker.may_send()
 
     def answered(
         self,
@@ -274,6 +291,8 @@ class Pipeline:
     ) -> None:
         """Note ids, judge refusals; `done` when it is durable."""
         now_ms = self.now_ms()
+        if self.worker is not None:
+            batch, statuses, ids = self.worker.answered(batch, statuses, ids)
         refused, _ = self.book.submitted(batch, statuses, ids, lane.number, now_ms)
         if accepted := len(batch) - len(refused):
             self.aftermath.health[lane.number].answered(Disposition.OK, lane.latency_ms, now_ms, accepted)
@@ -307,7 +326,7 @@ class Pipeline:
         if incoming:
             acknowledge = partial(lane.pool.acknowledge, source, incoming)
             refuse = partial(acknowledge, CommandStatus.ESME_RX_T_APPN)
-            self.commits.after(acknowledge, refuse, can_wait=True)
+            self.commits.after(acknowledge, refuse, refuse, can_wait=True)
 
     def _keep(self, lane: Lane, source: Connection, messages: list[Incoming]) -> None:
         """Keep what subscribers sent, whole PDUs back to back; a full disk sends it back to the carrier."""

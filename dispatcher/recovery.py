@@ -13,7 +13,7 @@ import logging
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from dispatcher.admission import KEYS_REMEMBERED
@@ -145,14 +145,16 @@ def unframed(chunks: Iterable[bytes]) -> Iterator[bytes]:
             del held[: 4 + length]
 
 
-async def take_up(pipeline: Pipeline) -> tuple[int, int]:
+async def take_up(pipeline: Pipeline, among: Container[int] | None = None) -> tuple[int, int]:
     """Put what was on its way where it belongs; return how many segments may have been written, and how many
-    are to be tried again. Lanes are there and have no binds yet."""
+    are to be tried again. Lanes are there. `among`: only these messages."""
     now_ms = pipeline.now_ms()
     aftermath = pipeline.aftermath
     doubtful = []
     again = 0
     for n, segment, state, attempts, due_ms, carrier, _ in pipeline.book.unsettled():
+        if among is not None and n not in among:
+            continue
         if state in _DOUBTFUL:
             doubtful.append((n, segment, attempts, carrier, state == EventKind.UNANSWERED, due_ms or now_ms))
         else:

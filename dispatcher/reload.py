@@ -91,7 +91,7 @@ def _begin(pipeline: Pipeline, name: str, new: Prepared, *, is_running: bool) ->
         number,
         name,
         new.accounts[number],
-        config.carriers[name].tps,
+        config.carriers[name].tps * pipeline.share,
         queues,
         _reserved(config),
         pipeline,
@@ -108,7 +108,7 @@ def _change(pipeline: Pipeline, lane: Lane, config: Config, new: Prepared) -> No
     for queue in lane.queues:
         queue.most = config.limits.lane_max
     account, context = new.accounts[lane.number], new.contexts[lane.number]
-    lane.take_up(account, context, config.carriers[lane.name].tps, _reserved(config))
+    lane.take_up(account, context, config.carriers[lane.name].tps * pipeline.share, _reserved(config))
 
 
 def _leave(pipeline: Pipeline, number: int) -> None:

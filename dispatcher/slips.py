@@ -6,7 +6,7 @@ from dispatcher.model import Callback, Refused, SendRequest, TrafficClass
 
 _INTEGERS: Final = ("ttl_ms", "send_after_ms")
 _STRINGS: Final = ("to", "text", "sender", "source")
-_NAMES: Final = ("client_ref", "idempotency_key", "source")
+_NAMES: Final = ("client_ref", "idempotency_key", "source", "traceparent")
 _CLASSES: Final = frozenset(map(int, TrafficClass))
 
 
@@ -14,8 +14,8 @@ def plain(request: Any) -> SendRequest | Refused:
     """Return the request with values of exactly the declared types, or which of them cannot be that."""
     if (slip := flaw(request)) is not None:
         return slip
-    names = (request.client_ref, request.idempotency_key)
-    client_ref, idempotency_key = (None if name is None else str(name) for name in names)
+    names = (request.client_ref, request.idempotency_key, request.traceparent)
+    client_ref, idempotency_key, traceparent = (None if name is None else str(name) for name in names)
     return SendRequest(
         to=str(request.to),
         text=str(request.text),
@@ -27,6 +27,7 @@ def plain(request: Any) -> SendRequest | Refused:
         send_after_ms=request.send_after_ms,
         source=str(request.source),
         callback=request.callback,
+        traceparent=traceparent,
     )
 
 

@@ -26,7 +26,7 @@ from wire cimport Outbox, outbox_free, outbox_init
 
 from dispatcher._ext.keys cimport Entry, Keys, hash_of_key, id_of
 from dispatcher._ext.numbers cimport Normaliser
-from dispatcher._ext.pack cimport Packer
+from dispatcher._ext.pack cimport Packer, Record
 from dispatcher._ext.routes cimport Routes
 from dispatcher._ext.submit cimport SubmitBuilder
 
@@ -84,6 +84,8 @@ cdef class Batch:
     cdef public list verdicts, messages, places, repeats
     cdef readonly Group later
     cdef readonly dict groups
+    cdef PyObject *last_carrier[CLASSES]    # of each class, and its group: `groups` holds both
+    cdef PyObject *last_group[CLASSES]
 
     def __cinit__(self, Py_ssize_t size):
         self.verdicts = [None] * size
@@ -92,11 +94,16 @@ cdef class Batch:
 
     cdef Group group_of(self, object carrier, int traffic_class):
         """Where a message goes that can go at once."""
-        cdef tuple key = (carrier, traffic_class)
-        cdef PyObject *found = PyDict_GetItem(self.groups, key)
+        cdef tuple key
+        cdef PyObject *found
+        if self.last_carrier[traffic_class] == <PyObject *>carrier:
+            return <Group>self.last_group[traffic_class]
+        key = (carrier, traffic_class)
+        found = PyDict_GetItem(self.groups, key)
         if found == NULL:
-            group = self.groups[key] = Group()
-            return group
+            self.groups[key] = group = Group()
+            found = <PyObject *>group
+            self.last_carrier[traffic_class], self.last_group[traffic_class] = <PyObject *>carrier, found
         return <Group>found
 
     def __repr__(self):
@@ -105,10 +112,11 @@ cdef class Batch:
 
 cdef struct Fields:             # where those of a SendRequest lie
     Py_ssize_t to, text, sender, traffic_class, client_ref, idempotency_key, ttl_ms, send_after_ms, source, callback
+    Py_ssize_t traceparent
 
 cdef struct MessageFields:      # ... and of a Message
     Py_ssize_t n, message_id, to, sender, text, traffic_class, accepted_ms, deadline_ms, send_after_ms, segments
-    Py_ssize_t reference, carriers, client_ref, key_hash, body_hash, source, callback
+    Py_ssize_t reference, carriers, client_ref, key_hash, body_hash, source, callback, traceparent
 
 cdef struct Policy:             # of a traffic class
     int64_t ttl_ms, ttl_max_ms
@@ -118,6 +126,7 @@ cdef struct Terms:              # what holds for a call
     int64_t now_ms, oldest_key_n
     int64_t[CLASSES + 1] closed
     PyObject *now               # now_ms, borrowed
+    PyObject *given             # of one request (message_id, accepted_ms, reference), borrowed; NULL: made here
 
 
 @cython.final
@@ -157,6 +166,7 @@ cdef class Judge:
         self.at.send_after_ms = field_of(request_type, b"send_after_ms")
         self.at.source = field_of(request_type, b"source")
         self.at.callback = field_of(request_type, b"callback")
+        self.at.traceparent = field_of(request_type, b"traceparent")
         self.made.n = field_of(message_type, b"n")
         self.made.message_id = field_of(message_type, b"message_id")
         self.made.to = field_of(message_type, b"to")
@@ -174,6 +184,7 @@ cdef class Judge:
         self.made.body_hash = field_of(message_type, b"body_hash")
         self.made.source = field_of(message_type, b"source")
         self.made.callback = field_of(message_type, b"callback")
+        self.made.traceparent = field_of(message_type, b"traceparent")
         self.at_message = field_of(accepted_type, b"message")
         self.at_repeated = field_of(accepted_type, b"is_repeated")
 
@@ -194,7 +205,7 @@ cdef class Judge:
         self.builders = builders
 
     def admit(self, requests, int64_t now_ms, closed, int64_t oldest_key_n, uint64_t next_n, bytes entropy not None,
-              reorder=None):
+              reorder=None, list given=None):
         """Judge requests in order and remember their keys: numbers go on from `next_n`."""
         cdef Terms terms
         cdef object now = now_ms
@@ -206,8 +217,12 @@ cdef class Judge:
             raise ValueError(f"{ENTROPY_OCTETS} octets of entropy a request are needed")
         set_terms(&terms, now_ms, closed, oldest_key_n)
         terms.now = <PyObject *>now
+        if given is not None and len(given) != size:
+            raise ValueError(f"{len(given)} given for {size} requests")
         try:
             for place in range(size):
+                if given is not None:
+                    terms.given = <PyObject *><tuple>given[place]
                 random_bits = (octets[0] | <uint64_t>octets[1] << 8 | <uint64_t>octets[2] << 16 | <uint64_t>octets[3] << 24
                                | <uint64_t>octets[4] << 32)
                 octets += <Py_ssize_t>ENTROPY_OCTETS
@@ -254,7 +269,7 @@ cdef class Judge:
     cdef object judge(self, object request, Terms *terms, uint64_t n, uint64_t random_bits, object reorder, Batch batch):
         """A Message, which the batch gets; a Refused; or the number of the message that it repeats. Without a batch it is
         a dry run, which changes nothing."""
-        cdef object key, source, text, sender, name, digits, callback
+        cdef object key, source, text, sender, name, digits, callback, message_id
         cdef PyObject *found
         cdef int traffic_class
         cdef uint64_t key_hash = 0, body_hash = 0
@@ -263,9 +278,13 @@ cdef class Judge:
         cdef uint16_t *reference
         cdef Entry *entry
         cdef Policy *policy
+        cdef int64_t accepted_ms = terms.now_ms
+        cdef object accepted = <object>terms.now, traceparent
+        cdef int chosen = -1
         cdef tuple carriers
         cdef list frames
         cdef Group group
+        cdef Record record
         if not self.is_plain(request):
             request = self.plain(request)
             if type(request) is not self.request_type:
@@ -321,8 +340,13 @@ cdef class Judge:
         if found == NULL:
             raise KeyError(carriers[0])
         reference = <uint16_t *><char *>self.references + (hash(digits) & (REFERENCES - 1))
-        deadline_ms = (sends_ms or terms.now_ms) + ttl_ms
-        frames = (<SubmitBuilder>found).build(digits, sender, text, deadline_ms, reference[0], terms.now_ms)
+        if terms.given != NULL:
+            message_id, accepted, chosen = <tuple>terms.given
+            accepted_ms = accepted
+        if chosen < 0:
+            chosen = reference[0]
+        deadline_ms = (sends_ms or accepted_ms) + ttl_ms
+        frames = (<SubmitBuilder>found).build(digits, sender, text, deadline_ms, chosen, terms.now_ms)
         total = len(frames)
         if total == 0:
             return self.refuse("not_carried", request, carriers[0])
@@ -330,22 +354,26 @@ cdef class Judge:
             return self.refuse("too_many_segments", request, (total, policy.segments_max))
         message = new_struct(self.message_type)
         set_field(message, self.made.n, n)
-        set_field(message, self.made.message_id, id_of(terms.now_ms, n, random_bits))
+        if terms.given == NULL:
+            message_id = id_of(terms.now_ms, n, random_bits)
+        set_field(message, self.made.message_id, message_id)
         set_field(message, self.made.to, digits)
         set_field(message, self.made.sender, sender)
         set_field(message, self.made.text, text)
         set_field(message, self.made.traffic_class, <object>FIELD(request, self.at.traffic_class))
-        set_field(message, self.made.accepted_ms, <object>terms.now)
+        set_field(message, self.made.accepted_ms, accepted)
         set_field(message, self.made.deadline_ms, deadline_ms)
         set_field(message, self.made.send_after_ms, sends_ms)
         set_field(message, self.made.segments, total)
-        set_field(message, self.made.reference, reference[0])
+        set_field(message, self.made.reference, chosen)
         set_field(message, self.made.carriers, carriers)
         set_field(message, self.made.client_ref, name)
         set_field(message, self.made.key_hash, key_hash)
         set_field(message, self.made.body_hash, body_hash)
         set_field(message, self.made.source, source)
         set_field(message, self.made.callback, callback)
+        traceparent = <object>FIELD(request, self.at.traceparent)
+        set_field(message, self.made.traceparent, traceparent)
         if batch is not None:
             if total > 1:
                 reference[0] += 1
@@ -354,7 +382,12 @@ cdef class Judge:
             group.messages.append(message)
             group.frames.append(frames)
             group.segments += total
-            self.packer.put(&group.out, message)
+            record = Record(
+                n, key_hash, body_hash, accepted_ms, deadline_ms, sends_ms, traffic_class, <unsigned int>total,
+                <unsigned int>chosen,
+                <PyObject *>message_id, <PyObject *>digits, <PyObject *>sender, <PyObject *>text,
+                <PyObject *>carriers, <PyObject *>name, <PyObject *>source, <PyObject *>callback, <PyObject *>traceparent)
+            self.packer.put_record(&group.out, &record)
             if key_hash:
                 self.keys.remember(key_hash, body_hash, n)
         return message
@@ -379,6 +412,7 @@ cdef class Judge:
             and is_name(<object>FIELD(request, self.at.client_ref))
             and is_name(<object>FIELD(request, self.at.idempotency_key))
             and <object>FIELD(request, self.at.callback) is None
+            and is_name(<object>FIELD(request, self.at.traceparent))
         )
 
     cdef uint64_t hash_of_body(self, object request, int traffic_class, int64_t ttl_ms, int64_t sends_ms) except? 0:
@@ -413,7 +447,7 @@ cdef int set_terms(Terms *terms, int64_t now_ms, closed, int64_t oldest_key_n) e
         raise ValueError(f"closed has {CLASSES + 1} numbers")
     for index in range(CLASSES + 1):
         terms.closed[index] = closed[index]
-    terms.now_ms, terms.oldest_key_n = now_ms, oldest_key_n
+    terms.now_ms, terms.oldest_key_n, terms.given = now_ms, oldest_key_n, NULL
     return 0
 
 

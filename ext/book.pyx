@@ -18,7 +18,7 @@ Plan. Four tables, none of which holds a Python object for each message:
 ``works``   by (n, segment): a segment that something has happened to and that is not submitted: what a restart
             must take up again.
 ``folds``   by n: the ends of the segments of a message of several; and of one that got two ids.
-``numbers`` two bits a message: touched, finished.
+``numbers`` three bits a message: touched, finished, in ``folds``: most are not, and cost no look-up there.
 
 An id itself is not kept but 128 bits of SipHash of it. Two ids share them by chance once in 2 ** 128 / 5,000,000
 look-ups; by intent not at all, as the seed is secret: carriers choose ids.
@@ -47,8 +47,8 @@ from event_record cimport (
 )
 from histogram cimport Bins, counts_of, observe
 from numbers cimport (
-    ALL_ENDED, ENDED, SPANS_MAX, SPAN_WORDS, UNTOUCHED, Numbers, Span, end_number, numbers_free, span_for, state_of,
-    touch_number,
+    ALL_ENDED, ENDED, SPANS_MAX, SPAN_WORDS, UNTOUCHED, Numbers, Span, end_number, mark_number, may_be_marked,
+    numbers_free, span_for, state_of, touch_number,
 )
 from receipt_read cimport STATES, Receipt, read_receipt
 from receipt_scan cimport KEY_MAX, STATE_OTHER, id_key
@@ -414,6 +414,12 @@ cdef class Book:
         forget(self)
         return expired
 
+    def leave(self, list numbers not None):
+        """Know nothing more of these, in order and not ended: another worker has them, with their receipts. No event."""
+        check(self, 0)
+        if numbers:
+            leave(self, numbers)
+
     # ---- looking on ----
 
     @property
@@ -519,12 +525,15 @@ cdef class Book:
         StoreError: it is cut, or holds what no book has written."""
         return replay_body(self, body)
 
-    def recovered(self):
-        """End recovery: live calls follow. Counters begin at 0."""
+    def recovered(self, bint anew=True):
+        """End recovery: live calls follow. Counters begin at 0, unless the book was live before, too."""
         self.recovering = False
         table_free(&self.targets)
         if not table_init(&self.targets, sizeof(Target)):
             raise MemoryError
+        if not anew:
+            forget(self)
+            return
         self.matched = self.duplicate = self.overruled = self.ambiguous = self.corrected = 0
         self.unmatched = self.orphaned = self.unmapped = 0
         forget(self)

@@ -67,7 +67,7 @@ cdef int correct_outcome(Book book, uint64_t n, int outcome, int reason, int car
 
 cdef int close_message(Book book, uint64_t n, int outcome, int reason) except -1:
     """The message has ended: no work is left of it, and whatever segment was open ended with it."""
-    cdef uint32_t row = find_row(&book.folds, n)
+    cdef uint32_t row = fold_row_of(book, n)
     cdef Fold* fold
     cdef uint8_t* ends
     cdef int segment

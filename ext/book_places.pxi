@@ -49,7 +49,7 @@ cdef int move_work(Book book, uint64_t n, int segments, int carrier) except -1:
 
 
 cdef Fold* make_fold(Book book, uint64_t n, int segments) except NULL:
-    cdef uint32_t row = insert_row(&book.folds, n)
+    cdef uint32_t row = insert_row(&book.folds, n) if mark_number(&book.numbers, n) else 0
     cdef Fold* fold
     cdef uint8_t* ends
     if row == 0:
@@ -66,8 +66,12 @@ cdef Fold* make_fold(Book book, uint64_t n, int segments) except NULL:
 
 
 cdef Fold* fold_of(Book book, uint64_t n) noexcept:
-    cdef uint32_t row = find_row(&book.folds, n) if book.folds.count else 0
+    cdef uint32_t row = fold_row_of(book, n)
     return <Fold*>row_at(&book.folds, row) if row else NULL
+
+
+cdef uint32_t fold_row_of(Book book, uint64_t n) noexcept:
+    return find_row(&book.folds, n) if book.folds.count and may_be_marked(&book.numbers, n) else 0
 
 
 cdef bint has_ended(Book book, uint64_t n, int segment) except -1:
@@ -213,3 +217,51 @@ cdef int put(
         raise MemoryError
     book.events.records += 1
     return 0
+
+
+# ---- messages that are another worker's from now on ----
+
+
+cdef int leave(Book book, list numbers) except -1:
+    """See Book.leave. One pass over each table, whatever there is to leave."""
+    cdef uint64_t n, low = numbers[0], high = numbers[len(numbers) - 1]
+    cdef uint8_t* gone = <uint8_t*>calloc(1, (high - low) // 8 + 1)
+    cdef uint32_t row
+    cdef uint64_t key
+    cdef Id* id
+    cdef Fold* fold
+    if gone == NULL:
+        raise MemoryError
+    for n in numbers:
+        if not low <= n <= high:
+            free(gone)
+            raise ValueError("numbers come in order")
+        gone[(n - low) >> 3] |= 1 << (n - low & 7)
+    for row in range(1, book.ids.top + 1):
+        id = id_at(book, row)
+        if id.key and place_of(id) != EARLY and is_gone(gone, low, high, id.n):
+            if place_of(id) == AWAITING:
+                take_from(&book.ids, &book.carriers[id.carrier].awaiting, row)
+                book.carriers[id.carrier].classes[class_of(id)] -= 1
+            else:
+                take_from(&book.ids, &book.settled, row)
+            remove_row(&book.ids, row)
+    for row in range(1, book.works.top + 1):
+        key = row_at(&book.works, row).key
+        if key and is_gone(gone, low, high, key >> 8):
+            remove_row(&book.works, row)
+    for row in range(1, book.folds.top + 1):
+        fold = <Fold*>row_at(&book.folds, row)
+        if fold.key and fold.remaining and is_gone(gone, low, high, fold.key):
+            if fold.segments > ENDS:
+                free(ends_of(fold))
+            remove_row(&book.folds, row)
+    free(gone)
+    for n in numbers:
+        if not end_number(&book.numbers, n):
+            raise MemoryError
+    return 0
+
+
+cdef inline bint is_gone(const uint8_t* gone, uint64_t low, uint64_t high, uint64_t n) noexcept:
+    return low <= n <= high and gone[(n - low) >> 3] >> (n - low & 7) & 1

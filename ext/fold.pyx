@@ -339,19 +339,18 @@ cdef class Fold:
 
 
 cdef bytes record_of(const Slot *slot):
-    """The message, with an empty text and no callback."""
+    """The message, with an empty text, no callback, and nothing of what stands behind that."""
     cdef const Accepted *accepted = &slot.accepted
     cdef Py_ssize_t text_end = accepted.text_at + accepted.text_octets
     cdef Py_ssize_t end = accepted.callback_at if accepted.callback_at else accepted.octets
     cdef bytes record = PyBytes_FromStringAndSize(
-        NULL, end - accepted.text_octets + 1 + (accepted.callback_at != 0)
+        NULL, end - accepted.text_octets + 1 + accepted.callback_fields
     )
     cdef char *to = PyBytes_AS_STRING(record)
     memcpy(to, accepted.at, accepted.text_at)
     to[accepted.text_at] = <char>0xA0       # an empty string
     memcpy(to + accepted.text_at + 1, accepted.at + text_end, end - text_end)
-    if accepted.callback_at:
-        to[accepted.text_at + 1 + end - text_end] = <char>0xC0  # nil
+    memset(to + accepted.text_at + 1 + end - text_end, 0xC0, accepted.callback_fields)  # nil
     return record
 
 

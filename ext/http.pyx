@@ -91,6 +91,7 @@ cdef struct InFields:           # where those of a MessageIn lie
 
 cdef struct RequestFields:      # ... and of a SendRequest
     Py_ssize_t to, text, sender, traffic_class, client_ref, idempotency_key, ttl_ms, send_after_ms, source, callback
+    Py_ssize_t traceparent
 
 
 @cython.final
@@ -123,6 +124,7 @@ cdef class Reader:
         self.made.send_after_ms = field_of(request_type, b"send_after_ms")
         self.made.source = field_of(request_type, b"source")
         self.made.callback = field_of(request_type, b"callback")
+        self.made.traceparent = field_of(request_type, b"traceparent")
 
     def read(self, list bodies not None, defaults, str source not None, str key=None):
         """Return (requests or refusals, how many quotes stand in bodies where nothing is escaped, null or twice)."""
@@ -168,6 +170,7 @@ cdef class Reader:
             set_field(made, self.made.send_after_ms, after)
             set_field(made, self.made.source, source)
             set_field(made, self.made.callback, url)
+            set_field(made, self.made.traceparent, None)
             found[place] = made
         return found, quotes
 

@@ -29,6 +29,7 @@ cdef struct Accepted:
     Py_ssize_t ref_at           # of the octets of client_ref themselves
     Py_ssize_t ref_octets       # 0: none
     Py_ssize_t callback_at      # 0: no such field
+    int callback_fields         # it, and those behind it
 
 
 cdef inline uint64_t big_endian(const uint8_t *at, int octets) noexcept nogil:
@@ -112,7 +113,7 @@ cdef inline bint get_message(const uint8_t *at, Py_ssize_t left, Accepted *found
     if not offset or fields < NEEDED:
         return False
     found.at = at
-    found.text_at = found.ref_octets = found.callback_at = 0
+    found.text_at = found.ref_octets = found.callback_at = found.callback_fields = 0
     found.recipient = 0
     found.key_hash = 0
     for field in range(fields):
@@ -137,6 +138,7 @@ cdef inline bint get_message(const uint8_t *at, Py_ssize_t left, Accepted *found
             found.key_hash = value
         elif field == CALLBACK:
             found.callback_at = offset
+            found.callback_fields = fields - CALLBACK
         offset += octets
     found.octets = offset
     return found.n > 0

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Two bits a message number: has anything happened to it, has it finished.
+"""Three bits a message number: has anything happened to it, has it finished, may it be looked for in a table of few.
 
 Numbers come in order and end in about that order. They lie in spans of SPAN numbers; a span is made when its
 first number is touched, and given up, but for one pointer, when its last one has finished.
@@ -23,6 +23,7 @@ cdef struct Span:
     uint32_t ended_count
     uint64_t touched[SPAN_WORDS]
     uint64_t ended[SPAN_WORDS]
+    uint64_t marked[SPAN_WORDS]
 
 cdef struct Numbers:
     Span **spans                # NULL: untouched; ALL_ENDED: given up
@@ -87,6 +88,24 @@ cdef inline bint end_number(Numbers *numbers, uint64_t n) noexcept nogil:
         free(span)
         numbers.spans[at] = ALL_ENDED
     return True
+
+cdef inline bint mark_number(Numbers *numbers, uint64_t n) noexcept nogil:
+    """False: no memory."""
+    cdef Span *span = span_for(numbers, n // SPAN)
+    if span == NULL:
+        return False
+    if span != ALL_ENDED:
+        span.marked[(n & (SPAN - 1)) >> 6] |= <uint64_t>1 << (n & 63)
+    return True
+
+cdef inline bint may_be_marked(const Numbers *numbers, uint64_t n) noexcept nogil:
+    """Whether it was; of a span that was given up nobody knows."""
+    cdef uint64_t at = n // SPAN
+    if at >= numbers.count or numbers.spans[at] == NULL:
+        return False
+    if numbers.spans[at] == ALL_ENDED:
+        return True
+    return numbers.spans[at].marked[(n & (SPAN - 1)) >> 6] >> (n & 63) & 1
 
 cdef inline void numbers_free(Numbers *numbers) noexcept nogil:
     cdef uint32_t at

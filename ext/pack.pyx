@@ -32,6 +32,7 @@ KINDS = {
     "n": NUMBER, "message_id": OCTETS, "to": TEXT, "sender": TEXT, "text": TEXT, "traffic_class": NUMBER,
     "accepted_ms": NUMBER, "deadline_ms": NUMBER, "send_after_ms": NUMBER, "segments": NUMBER, "reference": NUMBER,
     "carriers": NUMBERS, "client_ref": TEXT, "key_hash": NUMBER, "body_hash": NUMBER, "source": TEXT, "callback": VALUE,
+    "traceparent": TEXT,
 }
 
 
@@ -80,6 +81,39 @@ cdef class Packer:
             else:
                 self.put_other(out, value)
         return 0
+
+    cdef int put_record(self, Outbox *out, const Record *record) except -1:
+        """The same of a message that is just being made: its numbers are none of Python's yet."""
+        cdef object callback = <object>record.callback
+        cdef bytes message_id = <bytes>record.message_id
+        pack_array(out, FIELDS)
+        pack_number(out, record.n)
+        pack_octets(
+            out, <const uint8_t *>PyBytes_AS_STRING(message_id), <uint8_t>PyBytes_GET_SIZE(message_id))
+        self.put_text(out, <object>record.to)
+        self.put_text(out, <object>record.sender)
+        self.put_text(out, <object>record.text)
+        pack_number(out, record.traffic_class)
+        pack_number(out, record.accepted_ms)
+        pack_number(out, record.deadline_ms)
+        pack_number(out, record.send_after_ms)
+        pack_number(out, record.segments)
+        pack_number(out, record.reference)
+        self.put_numbers(out, <tuple>record.carriers)
+        self.put_text(out, <object>record.client_ref)
+        pack_number(out, record.key_hash)
+        pack_number(out, record.body_hash)
+        self.put_text(out, <object>record.source)
+        if callback is None:
+            pack_nil(out)
+        else:
+            self.put_other(out, callback)
+        return self.put_text(out, <object>record.traceparent)
+
+    cdef int put_text(self, Outbox *out, object text) except -1:
+        if text is None:
+            return pack_nil(out)
+        return pack_text(out, text) if PyUnicode_CheckExact(text) else self.put_other(out, text)
 
     cdef int put_number(self, Outbox *out, object value) except -1:
         cdef int overflow = 0

@@ -35,10 +35,7 @@ cdef class Submission:
         self, message, uint64_t n, int segment, int segments, int traffic_class, int64_t deadline_ms,
         bytes frame not None, int carrier=0,
     ):
-        if not (1 <= n < N_MAX and 0 <= segment < segments <= 255 and 0 <= traffic_class < CLASSES):
-            raise ValueError(f"no segment: n {n}, segment {segment} of {segments}, traffic_class {traffic_class}")
-        if not 0 <= carrier < CARRIERS_MAX:
-            raise ValueError(f"carrier is 0 to {CARRIERS_MAX - 1}, not {carrier}")
+        check_segments(n, segment, segments, traffic_class, carrier)
         self.message = message
         self.n, self.segment, self.segments, self.traffic_class = n, segment, segments, traffic_class
         self.deadline_ms = deadline_ms
@@ -47,6 +44,14 @@ cdef class Submission:
 
     def __repr__(self):
         return f"<Submission {self.n}: segment {self.segment + 1} of {self.segments}, {self.attempts} attempts>"
+
+
+cdef int check_segments(uint64_t n, int segment, int segments, int traffic_class, int carrier) except -1:
+    if not (1 <= n < N_MAX and 0 <= segment < segments <= 255 and 0 <= traffic_class < CLASSES):
+        raise ValueError(f"no segment: n {n}, segment {segment} of {segments}, traffic_class {traffic_class}")
+    if not 0 <= carrier < CARRIERS_MAX:
+        raise ValueError(f"carrier is 0 to {CARRIERS_MAX - 1}, not {carrier}")
+    return 0
 
 
 def submissions(list messages not None, list frames not None, int carrier, int64_t framed_ms=0, int64_t since_ms=0):
@@ -67,8 +72,16 @@ def submissions(list messages not None, list frames not None, int carrier, int64
         message, its_frames = messages[index], frames[index]
         n, traffic_class, deadline_ms = message.n, message.traffic_class, message.deadline_ms
         segments = len(its_frames)
+        if segments:
+            check_segments(n, segments - 1, segments, traffic_class, carrier)
         for segment in range(segments):
-            each = Submission(message, n, segment, segments, traffic_class, deadline_ms, its_frames[segment], carrier)
+            frame = its_frames[segment]
+            if type(frame) is not bytes:
+                raise TypeError("frames are bytes")
+            each = Submission.__new__(Submission)  # its __init__ costs more than all the rest
+            each.message, each.frame = message, <bytes>frame
+            each.n, each.segment, each.segments, each.traffic_class = n, segment, segments, traffic_class
+            each.deadline_ms, each.carrier = deadline_ms, carrier
             each.framed_ms, each.since_ms = framed_ms, since_ms
             found.append(each)
     return found

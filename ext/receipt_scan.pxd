@@ -50,9 +50,23 @@ cdef inline bint is_blank(uint8_t c) noexcept nogil:
     return c == 32 or c == 9
 
 
+cdef extern from *:
+    """
+    #define RECEIPT_WORD 1      /* makes what follows it the middle of a word */
+    #define RECEIPT_STOP 2      /* a blank or control octet, or "," ";" "|": may end a value */
+    static const unsigned char receipt_octets[256] = {
+        [0 ... 32] = RECEIPT_STOP, [','] = RECEIPT_STOP, [';'] = RECEIPT_STOP, ['|'] = RECEIPT_STOP,
+        ['0' ... '9'] = RECEIPT_WORD, ['A' ... 'Z'] = RECEIPT_WORD, ['a' ... 'z'] = RECEIPT_WORD,
+        ['_'] = RECEIPT_WORD, ['-'] = RECEIPT_WORD, ['.'] = RECEIPT_WORD, [128 ... 255] = RECEIPT_WORD,
+    };
+    """
+    const uint8_t receipt_octets[256]
+    const int RECEIPT_WORD
+    const int RECEIPT_STOP
+
+
 cdef inline bint is_word(uint8_t c) noexcept nogil:
-    # Octets that make what follows them the middle of a word.
-    return 97 <= (c | 32) <= 122 or 48 <= c <= 57 or c == 95 or c == 45 or c == 46 or c >= 128
+    return receipt_octets[c] & RECEIPT_WORD
 
 
 cdef inline bint folds_to(const uint8_t* p, const uint8_t* end, const char* word, int length) noexcept nogil:
@@ -127,8 +141,8 @@ cdef inline bint ends_value(const uint8_t* p, const uint8_t* end) noexcept nogil
 
 
 cdef inline const uint8_t* value_end(const uint8_t* p, const uint8_t* end) noexcept nogil:
-    while p < end and p[0] > 32:
-        if (p[0] == 44 or p[0] == 59 or p[0] == 124) and ends_value(p, end):
+    while p < end:
+        if receipt_octets[p[0]] & RECEIPT_STOP and (p[0] <= 32 or ends_value(p, end)):
             break
         p += 1
     return p

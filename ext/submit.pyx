@@ -24,7 +24,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM
 
-from text cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, kind_of
+from text cimport PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_ASCII, is_same, kind_of
 from wire cimport HEADER_OCTETS, put_header, put_octets, put_u8, put_u16
 
 from dispatcher._ext.segment cimport CUTS_MAX, FITS, Choice, Cut, Encoder, Plan
@@ -182,9 +182,13 @@ cdef class SubmitBuilder:
 
     cdef bytes source_of(self, object sender):
         """The octets of a sender, made once; all are forgotten when there are senders_max."""
-        cdef PyObject *found = PyDict_GetItem(self.senders, sender)
+        cdef PyObject *found
+        if self.last_sender is not None and is_same(sender, self.last_sender):
+            return self.last_source
+        found = PyDict_GetItem(self.senders, sender)
         if found != NULL:
-            return <bytes>found
+            self.last_sender, self.last_source = sender, <bytes>found
+            return self.last_source
         if len(self.senders) >= self.senders_max:
             self.senders.clear()
         made = self.source(sender)

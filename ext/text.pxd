@@ -4,6 +4,7 @@
 # here works on (pointer, length) that the caller has checked; nothing allocates.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text) noexcept
@@ -23,6 +24,16 @@ ctypedef fused char_t:
 
 cdef enum:
     ASCII = 0  # a kind of ours: one octet a character, all below 0x80
+
+
+cdef inline bint is_same(object text, object other) noexcept:
+    """Whether two str are equal. Of many requests one is like the one before: cheaper than a look-up of either."""
+    if <void*>text == <void*>other:
+        return True
+    return (
+        PyUnicode_GET_LENGTH(text) == PyUnicode_GET_LENGTH(other) and PyUnicode_KIND(text) == PyUnicode_KIND(other)
+        and memcmp(PyUnicode_DATA(text), PyUnicode_DATA(other), PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text)) == 0
+    )
 
 
 cdef inline int kind_of(object text) noexcept:

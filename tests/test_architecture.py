@@ -34,7 +34,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: ("carrier.lane", "carrier.desk", "pipeline", "commits", "backlog", "aftermath", "evacuation",
         "cancelling", "recovery", "prepare", "reload", "switches", "dry_run", "feed", "gather", "simulator"),
     # 5: who puts it all together.
-    5: ("app", "upkeep", "survey", "kafka_part", "parts", "daemon", "cli", "__main__"),
+    5: ("app", "upkeep", "survey", "kafka_part", "parts", "daemon", "worker",
+        "cli", "__main__"),
 }  # fmt: skip
 PURE_LAYER, FIRST_LAYER_WITH_ASYNCIO, PATH_LAYER, TOP_LAYER = 2, 3, 4, 5
 
@@ -69,12 +70,12 @@ TABLES = ("dispatcher.errors", "dispatcher.smpp.constants", "dispatcher.smpp.spe
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("ingest", "outcomes", "cli"),
-    "aiokafka": ("kafka", "kafka_part", "ingest.kafka", "outcomes.kafka", "store.kafka_journal", "cli"),
+    "aiokafka": ("kafka", "kafka_part", "ingest.kafka", "outcomes.kafka", "worker", "cli"),
     "apsw": ("store",),
     "msgspec": ("model", "admission", "api", "delivery", "dlr_url", "faces", "faces_kafka", "kafka", "state",
                 "files", "logs", "feed", "daemon", "convert", "config", "policy", "routing", "receipts",
                 "carrier", "smpp", "store", "ingest", "outcomes", "pipeline", "reload", "simulator", "app",
-                "cli"),
+                "worker", "cli"),
     "numpy": ("encoding", "store", "outcomes", "routing.ported"),
     "prometheus_client": ("ingest",),
     "typing_extensions": ("encoding",),  # for mypy alone

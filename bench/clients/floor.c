@@ -117,7 +117,11 @@ static void serve(struct peer *p)
 {
     ssize_t n = read(p->fd, p->inbox + p->in, (256 << 10) - p->in);
     if (n < 0 && errno == EAGAIN) { flush(p); return; }
-    if (n <= 0) { if (is_client) die("read"); epoll_ctl(epoll, EPOLL_CTL_DEL, p->fd, NULL); close(p->fd); return; }
+    if (n <= 0) {
+        if (is_client) die("read");
+        epoll_ctl(epoll, EPOLL_CTL_DEL, p->fd, NULL); close(p->fd); p->fd = -1;
+        return;
+    }
     size_t end = p->in + n, at = 0;
     while (end - at >= 16 && end - at >= get32(p->inbox + at)) { take(p, p->inbox + at); at += get32(p->inbox + at); }
     memmove(p->inbox, p->inbox + at, p->in = end - at);
@@ -126,11 +130,14 @@ static void serve(struct peer *p)
 }
 static struct peer *add(int fd)
 {
-    if (peer_count == CONNECTIONS) exit(1);
-    int one = 1;
+    int at = 0, one = 1;
+    while (at < peer_count && peers[at].fd >= 0) at++;  /* of one that is gone */
+    if (at == CONNECTIONS) exit(1);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct peer *p = &peers[peer_count++];
-    *p = (struct peer){ .fd = fd, .next = 2, .inbox = malloc(ROOM), .outbox = malloc(ROOM) };
+    struct peer *p = &peers[at];
+    uint8_t *inbox = at < peer_count ? p->inbox : malloc(ROOM), *outbox = at < peer_count ? p->outbox : malloc(ROOM);
+    *p = (struct peer){ .fd = fd, .next = 2, .inbox = inbox, .outbox = outbox };
+    if (at == peer_count) peer_count++;
     struct epoll_event e = { EPOLLIN, { .ptr = p } };
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e);
     return p;

@@ -88,8 +88,12 @@ class Judge:
         next_n: int,
         entropy: bytes,
         reorder: Callable[[Sequence[int], int, int], tuple[int, ...]] | None = None,
+        given: list[tuple[bytes, int, int]] | None = None,
     ) -> Batch:
         """Judge requests in order and remember their keys: numbers go on from `next_n`.
+
+        `given`: of each request message_id, when it was accepted and its reference of concatenation, which
+        are made here otherwise; a reference below 0: as otherwise.
 
         `closed`: by class, then for later: 0, or after how many milliseconds to come again. Keys of messages
         before `oldest_key_n` may come again. ValueError: fewer than 5 octets of entropy a request.

@@ -226,6 +226,9 @@ class Book:
     def orphan(self, parked_before_ms: int, now_ms: int, budget: int) -> int:
         """Give up what was parked before a time, at most `budget` of it; return how many."""
 
+    def leave(self, numbers: list[int]) -> None:
+        """Know nothing more of these, in order and not ended: another worker has them. No event says so."""
+
     @property
     def intake(self) -> Intake:
         """Who sent how much; since when each message is under way."""
@@ -273,5 +276,5 @@ class Book:
     def replay(self, body: bytes) -> int:
         """Apply a body of events as if the calls had been made, write nothing; return how many."""
 
-    def recovered(self) -> None:
-        """End recovery: live calls follow."""
+    def recovered(self, anew: bool = True) -> None:
+        """End recovery: live calls follow. Counters begin at 0, unless the book was live before, too."""

@@ -10,6 +10,8 @@ cdef class SubmitBuilder:
     cdef object source          # str -> bytes: service_type, source_addr_ton, _npi, source_addr; b"": impossible
     cdef dict senders
     cdef Py_ssize_t senders_max
+    cdef object last_sender     # and what it became: most are like the one before
+    cdef bytes last_source
     cdef bytes tlvs
     cdef int validity
     cdef int64_t validity_max_s

@@ -27,6 +27,9 @@ class Switch(IntEnum):
 class Desk(Protocol):
     """Who knows messages: the pipeline. Nothing here may raise."""
 
+    def may_send(self) -> bool:
+        """Whether anything may be claimed and written now; who says no says later that lanes should look."""
+
     def claim(self, lane: "Lane", queue: ClassQueue, batch: list[Submission]) -> None:
         """Commit that these may be written, then call `lane.claimed`."""
 
@@ -60,3 +63,18 @@ class Desk(Protocol):
 
     def alarm(self, lane: "Lane", kind: Alarm, detail: str | None) -> None:
         """Learn of trouble with a carrier; None: it is over."""
+
+
+class Worker(Protocol):
+    """What the path asks where several workers share messages, each of which is one worker's at a time."""
+
+    def may_send(self) -> bool:
+        """Whether what is ours is ours beyond doubt, so that it may be claimed and written."""
+
+    def ours(self, batch: list[Submission]) -> list[Submission]:
+        """Return those whose message is ours still."""
+
+    def answered(
+        self, batch: list[Submission], statuses: list[int], ids: list[bytes | None]
+    ) -> tuple[list[Submission], list[int], list[bytes | None]]:
+        """Return the answers to those."""

@@ -43,6 +43,8 @@ PACE_NS: Final = 2_000_000
 """Lower classes ask the bucket no oftener: it lets 20 ms of flow catch up, and each turn has its price."""
 CLAIM_SHARE: Final = 4
 """Lower classes claim when a quarter of what they may claim has gone: the rest lasts for a slow commit."""
+CODES_CLAIM_SHARE: Final = 16
+"""Codes when a sixteenth has: of a flood of them each answer would make a commit of its own, 600 a second."""
 RATE_STEP_NS: Final = 50_000_000
 """While the account is slowed, its bucket learns of the growing rate so often."""
 
@@ -122,6 +124,9 @@ class Lane:
             int(self.window * sum(reserved.window[:traffic_class]))
             for traffic_class in range(len(self.queues))
         )
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
         ahead = int(self.rate.nominal_tps * CLAIM_AHEAD_MS / 1000) + 1
         self._ahead = max(1, min(2 * self.window, ahead))
 
@@ -130,14 +135,19 @@ class Lane:
 
         From now on no second holds more than the new TPS; the tokens of the last one count against it.
         """
-        now_ns = self._clock()
-        if tps != self.rate.nominal_tps:
-            self.rate.set_nominal(now_ns, tps)
-            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
-        self.bucket.set_reserved(now_ns, reserved.tps)
+        self.set_tps(tps)
+        self.bucket.set_reserved(self._clock(), reserved.tps)
         self.pool.take_up(account, context)
         self.resize(account, reserved)
         self.look()
+
+    def set_tps(self, tps: float) -> None:
+        """From now on no second holds more than this; the tokens of the last one count against it."""
+        if tps != self.rate.nominal_tps:
+            now_ns = self._clock()
+            self.rate.set_nominal(now_ns, tps)
+            self.bucket.set_rate(now_ns, self.rate.tps(now_ns))
+            self._look_ahead()
 
     # ---- what the pipeline does ----
 
@@ -167,7 +177,7 @@ class Lane:
 
     def claim_room(self, queue: ClassQueue) -> int:
         """How many segments of a class may be claimed now."""
-        if self.is_paused or not self.is_bound:
+        if self.is_paused or not self.is_bound or not self._desk.may_send():
             return 0
         return max(0, self._claims_most - len(queue.claimed) - queue.claiming)
 
@@ -217,7 +227,7 @@ class Lane:
             self._timer.cancel()
             self._timer = None
         now_ms = self._now_ms()
-        if not self.is_paused:
+        if not self.is_paused and self._desk.may_send():
             self._claim(now_ms)
             self._pump(now_ms)
         for queue in self.queues:
@@ -226,10 +236,10 @@ class Lane:
 
     def _claim(self, now_ms: int) -> None:
         """Many at a time: a commit for each one that is sent would cost more than the sending."""
-        enough = self._claims_most // CLAIM_SHARE
         for queue in self.queues:
             if len(queue.waiting) and (room := self.claim_room(queue)):
-                if room < enough and queue.traffic_class != TrafficClass.AUTHORIZATION:
+                is_code = queue.traffic_class == TrafficClass.AUTHORIZATION
+                if room < self._claims_most // (CODES_CLAIM_SHARE if is_code else CLAIM_SHARE):
                     continue
                 if batch := queue.take(room, now_ms):
                     queue.claiming += len(batch)

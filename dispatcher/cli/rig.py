@@ -166,6 +166,13 @@ def get(url: str) -> dict[str, Any]:
         return found
 
 
+def text(url: str) -> str:
+    """Return the text at an address of ours."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        found: str = answer.read().decode()
+        return found
+
+
 def kill_all(processes: Sequence["subprocess.Popen[Any]"]) -> None:
     """Leave nothing behind; for those that have ended it does nothing."""
     for process in processes:

@@ -23,7 +23,13 @@ from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 
 from dispatcher.errors import OverloadedError
 from dispatcher.ingest.kafka_records import Fetched, Reading, dead_letter, is_late, read_all
@@ -61,6 +67,7 @@ class Counted(NamedTuple):
     accepted: int
     repeated: int
     dead: int
+    gone: int
     commits: int
     lag: dict[int, int]
     is_failing: bool
@@ -80,7 +87,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.topic = reading.topic
-        self.accepted = self.repeated = self.dead = self.commits = 0
+        self.accepted = self.repeated = self.dead = self.gone = self.commits = 0
         self.is_failing = False
         self.group = f"{access.kafka.group}.{_name(reading)}"
         self._access = access
@@ -135,8 +142,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
             highwater = self._consumer.highwater(each) or 0
             lag[each.partition] = max(0, highwater - self._next.get(each, highwater))
         return Counted(
-            self.topic, self.accepted, self.repeated, self.dead, self.commits, lag, self.is_away, len(lag)
-        )
+            self.topic, self.accepted, self.repeated, self.dead, self.gone, self.commits, lag, self.is_away,
+            len(lag),
+        )  # fmt: skip
 
     def start(self) -> None:
         """Begin to read; brokers that are away are waited for."""
@@ -165,14 +173,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
                 await asyncio.sleep(AGAIN_S)
 
     async def _consume(self) -> None:
-        kafka = self._access.kafka
-        consumer = self._access.consumer(self.group, begin=kafka.begin)
+        consumer = self._access.consumer(self.group, begin="none")  # `_poll` says where
         try:
             await consumer.start()
             self._consumer, self._taken_s = consumer, time.monotonic()
             consumer.subscribe([self.topic], listener=self)
             while not self._is_stopping:
-                polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=kafka.poll_max)
+                polled = await self._poll(consumer)
                 self._idle.clear()
                 try:
                     for partition, records in polled.items():
@@ -187,6 +194,40 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants
                 await self._commit_if_due()
         finally:
             await self._leave(consumer)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Fetched]]:
+        """Return what has come; a partition without a place that can be read gets one, and none is passed
+        over in silence."""
+        kafka = self._access.kafka
+        try:
+            found: dict[TopicPartition, list[Fetched]] = await consumer.getmany(
+                timeout_ms=POLL_MS, max_records=kafka.poll_max
+            )
+        except NoOffsetForPartitionError as error:  # our group is new
+            to_begin = consumer.seek_to_beginning if kafka.begin == "earliest" else consumer.seek_to_end
+            with suppress(IllegalStateError):  # no longer ours
+                await to_begin(error.args[0])
+        except OffsetOutOfRangeError as error:
+            for partition, offset in error.args[0].items():
+                with suppress(IllegalStateError):
+                    await self._begin_anew(consumer, partition, offset)
+        else:
+            return found
+        return {}
+
+    async def _begin_anew(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
+        """Go on at the first record that is there, and say what became of those before."""
+        first = (await consumer.beginning_offsets([partition]))[partition]
+        if first > offset:
+            self.gone += first - offset
+            why = f"{first - offset} records were deleted before they were read: its retention is too short"
+        else:
+            why = "it was deleted and made anew, or has lost records: it is read from its beginning"
+        log.error(
+            "%s, partition %d, offset %d: %s", self.topic, partition.partition, offset, why,
+            extra={"event": "kafka_records_gone", "topic": self.topic},
+        )  # fmt: skip
+        consumer.seek(partition, first)
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         """Commit what may be, and leave the group so that others take over at once."""

@@ -7,11 +7,13 @@ none of which must be there::
     content-type      application/json or application/msgpack; else as the configuration says
     idempotency-key   as over HTTP; else its client_ref is one, else its place in the topic
     tenant            who asks, of those that the configuration lists: part of the source
+    traceparent       W3C Trace Context: told with the outcome; one that is none is passed over
 
 A record that is read again has the same key, so that a crash between the journal's commit and that of the
 offset doubles nothing. Its time is part of the key: a topic that was deleted and made anew begins at 0 again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -30,6 +32,8 @@ TYPES: Final = {b"application/json": "json", b"application/msgpack": "msgpack"}
 VALUE_MAX: Final = 256 << 10
 """Octets of a record: as of a line over HTTP, a text of 10,000 characters, escaped, and what goes with it."""
 DETAIL_MAX: Final = 500
+_TRACE: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,64})?")
+"""Of any version: a later one may add something behind."""
 
 Asked = SendRequest | Refused
 
@@ -74,6 +78,8 @@ class Reading(Struct, frozen=True):
     """Of all its records; None: each says its own."""
     format: str
     tenants: frozenset[str]
+    has_source: bool = False
+    """A header `source` says who asks: our own HTTP doors write to this topic, too."""
 
     @property
     def source(self) -> str:
@@ -98,6 +104,7 @@ def _is_plain(record: Fetched) -> bool:
 def read(record: Fetched, reading: Reading) -> Asked:
     """Return the request that a record asks for."""
     value, kind, key, source = record.value, reading.format, None, reading.source
+    traceparent = None
     if record.headers:
         headers: Mapping[str, bytes] = dict(record.headers)
         if headers.get("schema", _SCHEMA) != _SCHEMA:
@@ -106,7 +113,11 @@ def read(record: Fetched, reading: Reading) -> Asked:
             kind = TYPES.get(type_.partition(b";")[0].strip().lower(), "")
         if (given := headers.get("idempotency-key")) is not None:
             key = given.decode("utf-8", "replace")
-        if reading.tenants and (tenant := headers.get("tenant")) is not None:
+        if (given := headers.get("traceparent")) is not None and _TRACE.fullmatch(given):
+            traceparent = given.decode("ascii")
+        if reading.has_source and (asker := headers.get("source")) is not None:
+            source = asker.decode("utf-8", "replace")
+        elif reading.tenants and (tenant := headers.get("tenant")) is not None:
             name = tenant.decode("utf-8", "replace")
             if name not in reading.tenants:
                 return Refused("tenant_unknown", "the header tenant names nobody of the configuration")
@@ -121,7 +132,12 @@ def read(record: Fetched, reading: Reading) -> Asked:
         return Refused("media_type", "application/json and application/msgpack are taken")
     if value is None:
         return Refused("malformed", "no MessagePack map of texts and numbers")
-    return _placed(record, bodies.read_message(value, _defaults(reading.traffic_class), source, key), reading)
+    found = _placed(
+        record, bodies.read_message(value, _defaults(reading.traffic_class), source, key), reading
+    )
+    if traceparent is not None and isinstance(found, SendRequest):
+        return msgspec.structs.replace(found, traceparent=traceparent)
+    return found
 
 
 def _placed(record: Fetched, found: Asked, reading: Reading) -> Asked:

@@ -15,7 +15,7 @@ from dispatcher.ingest.bodies import (
     read_message,
     results,
 )
-from dispatcher.ingest.intake import SLICE
+from dispatcher.ingest.intake import SLICE, slices
 from dispatcher.ingest.problems import ProblemError, problem, respond
 from dispatcher.ingest.service import JSON_TYPES, NDJSON_TYPES, Call, read_body
 from dispatcher.ingest.stream import post_stream
@@ -46,10 +46,12 @@ async def post_batch(call: Call) -> web.StreamResponse:
     _check_type(call.request, JSON_TYPES)
     messages = await read_messages(call, call.service.door.batch_max)
     told: list[bytes] = []
-    for start in range(0, len(messages), SLICE):
+    start = 0
+    for some in slices(messages):
         await asyncio.sleep(0)  # a slice that is refused as a whole waits for nothing
-        verdicts = await call.service.intake.take(call.caller, messages[start : start + SLICE])
+        verdicts = await call.service.intake.take(call.caller, some)
         told.append(results(verdicts, start))  # by the slice: all at once would take long
+        start += len(some)
     body = b'{"results":[' + b",".join(told) + b"]}"
     return web.Response(body=body, content_type="application/json")
 

@@ -24,6 +24,9 @@ AGAIN_S: Final = 1.0
 STOP_S: Final = 2.0
 """For the good-bye of a client; what is not acknowledged by then is told again after the next start."""
 
+LOG_APPEND_TIME: Final = 1
+"""Of a topic whose records bear the time of the broker."""
+
 Headers = list[tuple[str, bytes]]
 """A list: aiokafka takes nothing else."""
 
@@ -38,6 +41,15 @@ class Record(NamedTuple):
     """None: by its key."""
     timestamp_ms: int = 0
     """0: now."""
+
+
+class Written(NamedTuple):
+    """Where a record stands that was acknowledged."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    """Its time, as whoever reads it sees it."""
 
 
 class Outbox:
@@ -74,43 +86,63 @@ class Outbox:
         if producer is not None:
             await _stopped(producer)
 
-    async def put(self, topic: str, records: Iterable[Record]) -> None:
-        """Write records, those of one partition in their order; return when all are acknowledged.
+    async def put(self, topic: str, records: Iterable[Record]) -> list[Written]:
+        """Write records, those of one partition in their order; return, when all are acknowledged, where each
+        stands.
 
         KafkaError: not all are; some may be.
         """
         await self.start()
         producer = self._producer
         assert producer is not None
-        sent: list[asyncio.Future[object]] = []
-        builders: dict[int, Any] = {}
-        count = 0
+        sent: list[asyncio.Future[Any]] = []
+        builders: dict[int, tuple[Any, list[int]]] = {}
+        batches: list[tuple[int, list[int]]] = []
+        """Partition, and the place among `records` of each that is in it."""
+        times: list[int] = []
         partitions = len(await producer.partitions_for(topic))
         now_ms = time.time_ns() // 1_000_000
         for key, value, headers, partition, timestamp_ms in records:
-            count += 1
-            timestamp_ms = timestamp_ms or now_ms
+            times.append(timestamp_ms or now_ms)
             at = zlib.crc32(key) % partitions if partition is None else partition
-            builder = builders.get(at)
-            if builder is None:
-                builder = builders[at] = producer.create_batch()
-            if builder.append(key=key, value=value, timestamp=timestamp_ms, headers=headers) is None:
+            while True:
+                if at not in builders:
+                    builders[at] = producer.create_batch(), []
+                builder, members = builders[at]
+                if builder.append(key=key, value=value, timestamp=times[-1], headers=headers) is not None:
+                    members.append(len(times) - 1)
+                    break
                 sent.append(await producer.send_batch(builder, topic, partition=at))
-                builder = builders[at] = producer.create_batch()
-                builder.append(key=key, value=value, timestamp=timestamp_ms, headers=headers)
-        for at, builder in builders.items():
+                batches.append((at, members))
+                del builders[at]
+        for at, (builder, members) in builders.items():
             sent.append(await producer.send_batch(builder, topic, partition=at))
-        results = await asyncio.gather(*sent, return_exceptions=True)
+            batches.append((at, members))
+        results: list[Any] = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
+                await self._give_up(producer, result)
                 raise result
-        self.written += count
+        self.written += len(times)
+        written: list[Written] = [Written(0, 0, 0)] * len(times)
+        for (at, members), result in zip(batches, results, strict=True):
+            for step, place in enumerate(members):
+                at_ms = result.timestamp if result.timestamp_type == LOG_APPEND_TIME else times[place]
+                written[place] = Written(at, result.offset + step, at_ms)
+        return written
 
-    async def insist(self, topic: str, records: Sequence[Record]) -> None:
+    async def _give_up(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+        """Let go of a producer that cannot go on: one whose numbers the broker does not follow any more, as
+        after a crash, is told so for ever. The next one has new numbers."""
+        if self._producer is producer and not (isinstance(error, KafkaError) and error.retriable):
+            self._producer = None
+            await _stopped(producer)
+
+    async def insist(self, topic: str, records: Sequence[Record]) -> list[Written]:
         """Write records, however long it takes; of a trouble that lasts, the first and the last is told."""
         while True:
             try:
-                await self._put_or_tell(topic, records)
+                written = await self._put_or_tell(topic, records)
             except KafkaError as error:
                 self.failed += 1
                 self._fails(topic, said(error))
@@ -119,16 +151,16 @@ class Outbox:
                 if self.is_failing:
                     log.warning("can write to %s again", topic, extra={"event": "kafka_write_works"})
                 self.is_failing = False
-                return
+                return written
 
-    async def _put_or_tell(self, topic: str, records: Sequence[Record]) -> None:
+    async def _put_or_tell(self, topic: str, records: Sequence[Record]) -> list[Written]:
         """Put; a producer that numbers its batches tries for ever by itself, and is not interrupted."""
         putting = asyncio.get_running_loop().create_task(self.put(topic, records))
         try:
             done, _ = await asyncio.wait([putting], timeout=self._access.kafka.request_timeout_ms / 1000)
             if not done:
                 self._fails(topic, "no answer yet")
-            await putting
+            return await putting
         except asyncio.CancelledError:
             putting.cancel()
             raise

@@ -18,8 +18,14 @@ MESSAGE_HEADERS: Final = {
     "content-type": "application/json or application/msgpack; not there: kafka.format",
     "idempotency-key": "the same key and body again is the same message; not there: client_ref is the key",
     "tenant": "who asks; one of kafka.tenants",
+    "traceparent": "W3C Trace Context: comes back with the outcome",
 }
-OUTCOME_HEADERS: Final = {"schema": f'"{VERSION}"', "content-type": "as kafka.format says"}
+OUTCOME_HEADERS: Final = {
+    "schema": f'"{VERSION}"',
+    "content-type": "as kafka.format says",
+    "tenant": "as it came, where kafka.tenants lists it",
+    "traceparent": "as it came",
+}
 DEAD_HEADERS: Final = {
     "dead-reason": "a stable code, as over HTTP; and schema_unknown, media_type, tenant_unknown, expired",
     "dead-detail": "the same for people",

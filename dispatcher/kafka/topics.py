@@ -112,6 +112,17 @@ def missing(topics: Sequence[Wanted], found: Mapping[str, Found]) -> Iterator[st
             yield f"topic {each.name} is not there: `dispatcher kafka init` makes it"
 
 
+def unequal(kafka: Kafka, found: Mapping[str, Found]) -> Iterator[str]:
+    """Yield topics of workers that have another number of partitions than their events."""
+    events = found.get(kafka.topics.events)
+    for name in (*kafka.topics.of_classes().values(), kafka.topics.receipts):
+        if events is not None and name in found and found[name].partitions != events.partitions:
+            yield (
+                f"topic {name} has {found[name].partitions} partitions, {kafka.topics.events} has "
+                f"{events.partitions}: a worker owns those of one number together"
+            )
+
+
 def unsafe(kafka: Kafka, topics: Sequence[Wanted], found: Mapping[str, Found]) -> Iterator[str]:
     """Yield what breaks "acknowledged is kept", a line each."""
     least = kafka.min_replication

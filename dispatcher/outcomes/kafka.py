@@ -21,7 +21,7 @@ from dispatcher.api import EventOut
 from dispatcher.delivery import Changes, Place, Progress
 from dispatcher.errors import StoreError
 from dispatcher.faces_kafka import Kafka
-from dispatcher.kafka.outbox import Outbox, Record
+from dispatcher.kafka.outbox import Headers, Outbox, Record
 from dispatcher.kafka.schema import VERSION
 from dispatcher.kafka.tasks import begin
 from dispatcher.model import EventKind
@@ -55,9 +55,7 @@ class OutcomeTopic:
         """Events that were acknowledged."""
         self.outbox = outbox
         self._kinds = tuple(EventKind[each.upper()] for each in kafka.events)
-        self._by_client_ref = kafka.key == "client_ref"
-        self._encode = _ENCODERS[kafka.format]
-        self._headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+        self._record = record_maker(kafka)
         self._source = source
         self._keeper = keeper
         self._pending: list[EventOut] = []
@@ -138,12 +136,6 @@ class OutcomeTopic:
             self._cursor = cursor
             self._done.set()
 
-    def _record(self, event: EventOut) -> Record:
-        key = event.message_id
-        if self._by_client_ref and isinstance(event.client_ref, str):
-            key = event.client_ref
-        return Record(key.encode(), self._encode(event), self._headers)
-
     async def _saving(self) -> None:
         while True:
             await asyncio.sleep(SAVE_S)
@@ -157,3 +149,29 @@ class OutcomeTopic:
         if cursor != self._saved:
             await self._keeper.save(NAME, Changes(Progress(cursor)))
             self._saved = cursor
+
+
+def record_maker(kafka: Kafka) -> Callable[[EventOut], Record]:
+    """Return what makes records of events: with the headers that their messages came with."""
+    by_client_ref, encode = kafka.key == "client_ref", _ENCODERS[kafka.format]
+    headers: Headers = [("schema", VERSION.encode()), ("content-type", CONTENT_TYPES[kafka.format])]
+    tenants = frozenset(kafka.tenants)
+
+    def record(event: EventOut) -> Record:
+        key = event.message_id
+        if by_client_ref and isinstance(event.client_ref, str):
+            key = event.client_ref
+        its = headers
+        if event.traceparent:
+            its = [*its, ("traceparent", event.traceparent.encode())]
+        if tenants and event.source and (tenant := tenant_of(event.source)) in tenants:
+            its = [*its, ("tenant", tenant.encode())]
+        return Record(key.encode(), encode(event), its)
+
+    return record
+
+
+def tenant_of(source: str) -> str:
+    """Return the tenant that a record's source ends with; "": none."""
+    kind, _, rest = source.partition(":")
+    return rest.partition(":")[2] if kind == "kafka" else ""

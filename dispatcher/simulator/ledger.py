@@ -24,6 +24,7 @@ import msgspec
 from dispatcher._ext.session import Incoming
 from dispatcher._ext.smsc import Receipt
 from dispatcher.encoding.udh import split_header
+from dispatcher.simulator.lateness import Lateness
 from dispatcher.smpp.constants import DataCoding, EsmClass
 
 LONG_MESSAGES_MAX: Final = 10_000
@@ -143,6 +144,8 @@ class Ledger:
         self.mode = mode
         self.seed = seed
         self._times = times
+        self.lateness = Lateness()
+        """Of the reading, where `times` are asked for."""
         self.totals: dict[str, Totals] = {}
         self._pattern = re.compile(token) if token else None
         self._left = copies_max
@@ -175,7 +178,8 @@ class Ledger:
         self._by_id.clear()
         self._indexed = 0
         self._left = self._copies_max
-        self.unrecorded = 0
+        self.unrecorded = self.lateness.unrecorded = 0
+        self.lateness.marks.clear()
 
     # ---- what happens ----
 
@@ -321,8 +325,9 @@ class Ledger:
         return {
             "seed": self.seed,
             "mode": self.mode,
-            "complete": self.mode == "tokens" and not self.unrecorded,
+            "complete": self.mode == "tokens" and not self.unrecorded and not self.lateness.unrecorded,
             "unrecorded": self.unrecorded,
+            **({"late_us": self.lateness.marks} if self._times else {}),
             "accounts": {name: msgspec.to_builtins(totals) for name, totals in self.totals.items()},
             "tokens": {
                 name: {

@@ -136,6 +136,8 @@ class Simulator:
                 await self.stop()
                 raise
         self._ticking = self._loop.call_later(_TICK_S, self._tick)
+        if self.settings.times:
+            self.ledger.lateness.start()
 
     async def listen(self) -> None:
         """Take connections, again perhaps: on the port that it had before. ConfigError: TLS is wrong."""
@@ -174,6 +176,7 @@ class Simulator:
         """Close everything."""
         if self._ticking is not None:
             self._ticking.cancel()
+        self.ledger.lateness.stop()
         self.refuse_connections()
         if self.control is not None:
             await self.control.stop()

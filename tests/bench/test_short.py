@@ -11,11 +11,23 @@ from typing import Any
 import pytest
 from msgspec import convert
 
-from bench import daemon, daemon_tables, history, latency, latency_tables, micro, scaling, soak, store_tier
+from bench import (
+    daemon,
+    daemon_tables,
+    history,
+    kafka,
+    latency,
+    latency_tables,
+    micro,
+    scaling,
+    soak,
+    store_tier,
+)
 from bench.compare import compare
 from bench.machine import ROOT
 from bench.results import Result, read, save
 from dispatcher.cli.load.figures import Proof, Trial
+from tests.kafka.brokers import absent
 
 TOLD: tuple[tuple[str, Any], ...] = (("sustained", Trial), ("proof", Proof))
 BENCHES = list((ROOT / "bench").glob("bench_*.py"))
@@ -86,6 +98,18 @@ def test_latency(tmp_path: Path) -> None:
     )
     assert [flow["codes"] for flow in result["flows"].values()] == [50, 50]
     assert "daemon, 2,000 TPS" in latency_tables.terminal(result)
+
+
+@pytest.mark.skipif(bool(absent("tansu")), reason=f"LOUD: {absent('tansu')}")
+def test_kafka(tmp_path: Path) -> None:
+    """From topics to the topic of outcomes, its ledgers agree; every stage has its price; two workers beside
+    one."""
+    result = checked(kafka.run_tier(kafka.Effort(2_000, 500, 1_000, 1), True, quiet), tmp_path)
+    assert result["flows"]["whole"]["messages"] == 2_000
+    stages = {each["side"] for each in result["rows"] if each["corpus"] == "stages"}
+    assert set(result["flows"]["stages"]) == stages
+    assert result["flows"]["workers"]["ratio"] > 0
+    assert "lost 0, doubled 0" in kafka.tables(result)
 
 
 def test_scaling(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ class Twin:
             body_hash,
             request.source,
             request.callback,
+            request.traceparent,
         )
         frames = self.profile.frames(message, now_ms)
         if not frames:

@@ -227,3 +227,45 @@ def test_long_messages_that_have_ended_are_forgotten() -> None:
         book.finish(n, Outcome.EXPIRED, Reason.DEADLINE, 1, 0)
         events.take()
     assert book.octets == before
+
+
+def test_what_another_has_is_left_without_a_trace() -> None:
+    """Segments that are claimed, submitted, folded: none is known any more, no event says so, receipts of
+    theirs match nothing, and their numbers are not taken up again; all others stay."""
+    events = EventBuffer()
+    book = new_book(events)
+    submit(book, range(1, 101))
+    long = [Submission(None, n, segment, 3, 1, 0, b"") for n in (200, 201) for segment in range(3)]
+    book.claim(long, 1, 0)
+    book.submitted(long[:1] + long[3:4], [0, 0], [b"a200", b"a201"], 1, 0)
+    events.take()
+    left = [*range(1, 101, 2), 200]
+    book.leave(left)
+    assert events.take()[0] == 0
+    assert book.outstanding == 51
+    assert book.awaiting(1)[0] + book.awaiting(1)[1] == 51
+    assert [n for n, *_ in book.unsettled()] == [201, 201]
+    assert [book.knows(1, key) for key in (b"1", b"2", b"a200", b"a201")] == [False, True, False, True]
+    assert all(map(book.is_finished, left))
+    assert not book.claim([Submission(None, 1, 0, 1, 0, 0, b"")], 1, 0)
+    assert not book.settle(1, b"1", 2, b"", 5)  # parked
+    assert book.settle(1, b"2", 2, b"", 5)
+    assert {event.n for event in read_events(events.take()[1], Event)} == {0, 2}
+
+
+def test_a_live_book_takes_events_of_others() -> None:
+    """Replayed into a book that goes on, they lead it to where they stood; its counters stay."""
+    events, others = EventBuffer(), EventBuffer()
+    book, other = new_book(events), new_book(others)
+    submit(book, range(1, 11))
+    assert book.settle(1, b"3", 2, b"", 5)
+    submit(other, range(50, 61))
+    assert other.settle(1, b"55", 2, b"", 5)
+    events.take()
+    book.replay(others.take()[1])
+    book.recovered(False)
+    assert events.take()[0] == 0
+    assert (book.outstanding, book.matched) == (19, 1)
+    assert book.is_finished(55)
+    assert book.settle(1, b"56", 2, b"", 5)
+    assert book.settle(1, b"4", 2, b"", 5)

@@ -35,6 +35,7 @@ messages = st.builds(
     body_hash=st.integers(0, 2**64 - 1),
     source=st.text(max_size=20),
     callback=st.none() | st.builds(Callback, st.text(max_size=300), st.integers(0, 31)),
+    traceparent=st.none() | st.text(max_size=60),
 )
 few = st.builds(
     Event,
@@ -84,7 +85,9 @@ def test_rows_are_what_the_slice_says(some: list[list[Any]]) -> None:
     assert [row[0] for row in inserts] == sorted(accepted, key=lambda n: n & 0xFFFF_FFFF)
     for n, accepted_ms, has_ended, record, trail in inserts:
         whole = accepted[n]
-        assert unpack_messages(record, 1) == [msgspec.structs.replace(whole, text="", callback=None)]
+        assert unpack_messages(record, 1) == [
+            msgspec.structs.replace(whole, text="", callback=None, traceparent=None)
+        ]
         assert (accepted_ms, has_ended) == (whole.accepted_ms, n in ended)
         assert trail == trails.get(n, b"")
     updates = taken(fold.updates, 3)

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher._ext.book import Submission
 from dispatcher._ext.events import EventBuffer
 from dispatcher.app import Dispatcher
+from dispatcher.carrier.lane import CODES_CLAIM_SHARE, Lane
+from dispatcher.carrier.queue import ClassQueue
 from dispatcher.commits import Commits
 from dispatcher.errors import StoreError
-from dispatcher.model import EventKind
+from dispatcher.model import EventKind, TrafficClass
+from dispatcher.pipeline import Pipeline
 from dispatcher.simulator import Simulator
 from dispatcher.simulator.behaviour import Behaviour
 from dispatcher.simulator.settings import parse
@@ -94,3 +98,29 @@ def test_a_stop_acknowledges_what_has_come(tmp_path: Path) -> None:
             assert totals.acknowledged == {0: sum(totals.receipts.values())} == {0: 20}
 
     run(scene())
+
+
+def test_a_flood_of_codes_is_claimed_many_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one for each answer: a claim is a commit. The last ones are claimed however few they are."""
+    sizes: list[int] = []
+    claim = Pipeline.claim
+
+    def seen(pipeline: Pipeline, lane: Lane, queue: ClassQueue, batch: list[Submission]) -> None:
+        sizes.append(len(batch))
+        claim(pipeline, lane, queue, batch)
+
+    monkeypatch.setattr(Pipeline, "claim", seen)
+
+    async def scene() -> None:
+        async with (
+            Simulator() as smsc,
+            Dispatcher(config_for(tmp_path, smsc, carrier={"window": 64})) as dispatcher,
+        ):
+            await until(lambda: dispatcher.pipeline.lanes[1].is_bound)
+            accepted(await dispatcher.send(requests(1_000, traffic_class=TrafficClass.AUTHORIZATION)))
+            await until(lambda: dispatcher.pipeline.book.matched == 1_000)
+
+    run(scene())
+    most = 2 * 64
+    assert len(sizes) > 1
+    assert min(sizes[:-1]) >= most // CODES_CLAIM_SHARE

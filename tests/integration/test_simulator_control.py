@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +250,18 @@ def test_a_huge_body_is_not_read() -> None:
             writer.close()
 
     run(scenario())
+
+
+def test_it_says_how_late_it_reads() -> None:
+    """A loop that stood for 30 ms is a mark of that length in the ledger, beside the times of submits."""
+
+    async def scenario() -> None:
+        async with Simulator(times=True) as smsc:
+            await asyncio.sleep(0.02)
+            time.sleep(0.03)
+            await asyncio.sleep(0.02)
+            assert max(late_us for _, late_us in smsc.ledger.plain()["late_us"]) >= 25_000
+        async with Simulator() as smsc:
+            assert "late_us" not in smsc.ledger.plain()
+
+    asyncio.run(scenario())

@@ -2,7 +2,8 @@
 
 ``python -m tests.kafka.apache [pytest's arguments]``; ``make test-kafka`` calls it. Java 17 and mvn must be
 there. The jars stay in build/kafka, and the broker's data in a folder that is deleted at the end. A second
-listener wants TLS and a password: KAFKA_SECURE and KAFKA_SECURE_CA tell the tests where it is.
+listener wants TLS and a password: KAFKA_SECURE and KAFKA_SECURE_CA tell the tests where it is; a third one a
+client's certificate: KAFKA_MUTUAL, and KAFKA_CLIENT is a file with one and its key.
 """
 
 import os
@@ -41,12 +42,15 @@ POM: Final = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 PROPERTIES: Final = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{secure}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secure}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},{locked}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},{locked}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,MUTUAL:SSL
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={folder}/ca.pem
+listener.name.mutual.ssl.client.auth=required
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config={plain}
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}
@@ -82,13 +86,17 @@ def jars() -> Path:
 def apache() -> Iterator[dict[str, str]]:
     """Run one broker; yield what the tests' environment says of it."""
     lib, folder = jars(), Path(tempfile.mkdtemp(prefix="kafka-"))
-    port, controller, secure = free_port(), free_port(), free_port()
+    port, controller, secure, mutual = (free_port() for _ in range(4))
+    locked = f"SASL_SSL://127.0.0.1:{secure},MUTUAL://127.0.0.1:{mutual}"
     properties = folder / "server.properties"
-    values = {"port": port, "controller": controller, "secure": secure, "folder": folder, "scram": SCRAM}
+    values = {"port": port, "controller": controller, "locked": locked, "folder": folder, "scram": SCRAM}
     properties.write_text(PROPERTIES.format(**values, plain=PLAIN))
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     (folder / "broker.pem").write_bytes(_keystore(authority.issue_cert("127.0.0.1")))
+    authority.issue_cert("client@bank.example").private_key_and_cert_chain_pem.write_to_path(
+        folder / "client.pem"
+    )
     java = ["java", "-Xmx512m", "-cp", f"{lib}/*"]
     log = (folder / "log").open("wb")
     identity = subprocess.run(
@@ -109,6 +117,8 @@ def apache() -> Iterator[dict[str, str]]:
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{port}",
             "KAFKA_SECURE": f"127.0.0.1:{secure}",
             "KAFKA_SECURE_CA": str(folder / "ca.pem"),
+            "KAFKA_MUTUAL": f"127.0.0.1:{mutual}",
+            "KAFKA_CLIENT": str(folder / "client.pem"),
         }
     finally:
         process.terminate()

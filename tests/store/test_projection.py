@@ -14,7 +14,7 @@ from dispatcher.model import EventKind, Message, Outcome, Reason
 from dispatcher.store import projection as module
 from dispatcher.store.journal import Journal, Row
 from dispatcher.store.known import KnownKeys
-from dispatcher.store.projection import PROJECTION, Projection, Status, delete
+from dispatcher.store.projection import PAGE_OCTETS, PROJECTION, Projection, Status, delete
 from tests.store.conftest import NOW_MS, commit, message, row_of, running
 
 DELIVERED = Outcome.DELIVERED << 16 | Reason.RECEIPT
@@ -258,8 +258,8 @@ def test_a_damaged_page_is_an_error_that_says_what_to_do(tmp_path: Path) -> None
     page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'message'").get
     connection.close()
     with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
+        file.seek((page - 1) * PAGE_OCTETS)
+        file.write(b"\xff" * PAGE_OCTETS)
     projection = Projection(tmp_path, nobody)
     with pytest.raises(StoreError, match="`dispatcher rebuild` makes it anew"):
         projection.lookup(1)

@@ -295,3 +295,18 @@ def test_a_bug_on_the_way_leaves_no_key_behind() -> None:
     other = message(verdict_on(door, client_ref="b"))
     again = message(verdict_on(door, client_ref="a"))
     assert (other.n, again.n) == (1, 2)
+
+
+def test_id_time_and_reference_may_be_given() -> None:
+    """A record that is read again becomes the same message: id, time of acceptance, deadline, reference; a
+    reference below 0 is chosen here."""
+    door = admission()
+    long = "long " * 60
+    given = [(b"a" * 16, NOW_MS - 5_000, 77), (b"b" * 16, NOW_MS - 4_000, -1)]
+    batch = door.admit([request(text=long), request(text=long, ttl_ms=60_000)], NOW_MS, given=given)
+    first, second = batch.messages
+    assert (first.message_id, first.accepted_ms, first.reference) == (b"a" * 16, NOW_MS - 5_000, 77)
+    assert (second.message_id, second.deadline_ms) == (b"b" * 16, NOW_MS - 4_000 + 60_000)
+    assert batch.groups[1, 1].frames[0][0].count(bytes([5, 0, 3, 77, 2, 1])) == 1
+    with pytest.raises(ValueError):
+        door.admit([request()], NOW_MS, given=[])

@@ -10,6 +10,7 @@ from dispatcher.__main__ import main
 from dispatcher._ext.http import shape
 from dispatcher.errors import ConfigError
 from dispatcher.ingest.bodies import NO_DEFAULTS, read_batch, read_defaults, read_message
+from dispatcher.ingest.intake import slices
 from dispatcher.ingest.keys import KeyRing, load, locked, make_key, save
 from dispatcher.ingest.problems import STATUSES
 from dispatcher.ingest.stream import Lines
@@ -37,6 +38,19 @@ def test_lines_are_cut_the_same_however_they_come(size: int) -> None:
     for piece in found:
         said += [piece.code] if isinstance(piece, Refused) else filter(None, piece.split(b"\n"))
     assert said == [b'{"a":1}', "line_too_long", b"{}", b"y" * 50, b"last"]
+
+
+def test_a_short_rest_goes_with_the_slice_before() -> None:
+    """Each slice has a commit: a body that is a little longer than a slice does not pay for two."""
+    sizes = {
+        count: [len(some) for some in slices(range(count))] for count in (0, 1, 499, 624, 625, 1124, 1125)
+    }
+    assert sizes == {
+        0: [], 1: [1], 499: [499], 624: [624], 625: [500, 125], 1124: [500, 624], 1125: [500, 500, 125],
+    }  # fmt: skip
+    lines = b"x" * 1023 + b"\n"
+    for count, pieces in ((64, 1), (80, 1), (81, 2), (144, 2), (145, 3)):
+        assert len(Lines(256 << 10).feed(lines * count)) == pieces
 
 
 @pytest.mark.parametrize("count", [1, 500, 501, 2_345])

@@ -78,6 +78,26 @@ def test_a_tenant_is_part_of_the_source() -> None:
     assert asked(Record(msgspec.json.encode(MESSAGE), (("tenant", b"x"),))).source == "kafka:codes"
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(("given", "taken"), [
+    (TRACE, TRACE),
+    (f"01{TRACE[2:]}-more", f"01{TRACE[2:]}-more"),
+    (f"ff{TRACE[2:]}", None),
+    (TRACE.upper(), None),
+    (TRACE[:-1], None),
+    (f"{TRACE}-+79001234567\n", None),
+    ("", None),
+])  # fmt: skip
+def test_a_trace_goes_along_and_a_bad_one_costs_no_message(given: str, taken: str | None) -> None:
+    """W3C Trace Context of any version is kept; what is none is passed over, and never a reason to refuse."""
+    record = Record(msgspec.json.encode(MESSAGE), (("traceparent", given.encode()),))
+    found = asked(record)
+    assert found.traceparent == taken
+    assert msgspec.structs.replace(found, traceparent=None) == asked(record._replace(headers=()))
+
+
 @pytest.mark.parametrize(("record", "code"), [
     (Record(None), "malformed"),
     (Record(b"{"), "malformed"),
@@ -201,4 +221,6 @@ def test_the_schema_is_that_of_the_types() -> None:
     assert set(made["$defs"]["MessageIn"]["properties"]) == set(MessageIn.__struct_fields__)
     assert set(made["$defs"]["EventOut"]["properties"]) == set(EventOut.__struct_fields__)
     assert made["message"]["$ref"] == "#/$defs/MessageIn"
-    assert set(made["message"]["x-headers"]) == {"schema", "content-type", "idempotency-key", "tenant"}
+    theirs = {"schema", "content-type", "tenant", "traceparent"}
+    assert set(made["message"]["x-headers"]) == theirs | {"idempotency-key"}
+    assert set(made["outcome"]["x-headers"]) == theirs

@@ -10,6 +10,7 @@ final class Jsmpp {
         for (int at = 0; at < binds; at++) {
             SMPPSession session = new SMPPSession();
             session.setTransactionTimer(20_000);
+            session.setQueueCapacity(100_000); // with its 100 it refuses receipts that come in a burst
             session.setMessageReceiverListener(new MessageReceiverListener() {
                 public void onAcceptDeliverSm(DeliverSm deliver) { Span.reported.incrementAndGet(); }
                 public void onAcceptAlertNotification(AlertNotification alert) { }

@@ -152,22 +152,22 @@ class Stage:
         ports = {"http_port": http_port, "admin_port": admin_port, "port": self.carrier.port}
         config = _CONFIG.format(**ports, binds=options.binds, window=options.window) + options.more
         (self.folder / rig.CONFIG).write_text(config, "utf-8")
-        self._key = rig.add_key(self.folder, "bench")
-        self._http_port = http_port
+        self.key = rig.add_key(self.folder, "bench")
+        self.http_port = http_port
         self.daemon = rig.Daemon(self.folder, http_port, admin_port, core=0)
         self._processes.append(self.daemon.process)
         self._warm()
 
     def client(self, segments_per_s: float, seconds: float) -> "subprocess.Popen[str]":
         """Start a client on the last of the three cores; its messages go on from `first`."""
-        task = Task(port=self._http_port, segments_per_s=segments_per_s, seconds=seconds, first=self.first)
+        task = Task(port=self.http_port, segments_per_s=segments_per_s, seconds=seconds, first=self.first)
         command = [sys.executable, "-m", "dispatcher.cli.load.client", msgspec.json.encode(task).decode()]
         core = 2 if len(os.sched_getaffinity(0)) > 2 else 1
         client = subprocess.Popen(
             rig.pinned(command, core),
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"DISPATCHER_KEY": self._key},
+            env=os.environ | {"DISPATCHER_KEY": self.key},
         )
         self._processes.append(client)
         return client
