@@ -6,7 +6,8 @@ again, with all that has happened to it, behind the latter.
 
 A step, for all indices that are ours::
 
-    at rest      nothing under way between us and the brokers: note the offsets that were taken of the
+    at rest      (of indices that are read again after a take-over: not before that has come to its end)
+                 nothing under way between us and the brokers: note the offsets that were taken of the
     classes,
                  and write a mark into the events, from where the next owner is to read
     carry        what has not ended, with its events, behind the mark
@@ -113,7 +114,7 @@ class Checkpoints:
 
         def note() -> None:
             self._journal.since_octets = 0
-            noted.append((set(group.owned), dict(group.taken), self._next_n(), self._journal.rounds))
+            noted.append((group.whole, dict(group.taken), self._next_n(), self._journal.rounds))
 
         self._journal.at_rest(note)
         await self._journal.rest()

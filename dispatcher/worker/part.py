@@ -168,7 +168,7 @@ class WorkerPart:
             self.group, journal, self.places, events, self.head, self._trails,
             lambda: self.teller.rounds, lambda: pipeline.admission.next_n,
         )  # fmt: skip
-        rebuild = Rebuild(pipeline, self.places, letters, topics.dead_letters, self.note)
+        rebuild = Rebuild(pipeline, journal, self.places, letters, topics.dead_letters, self.note)
         self._gains = Gains(self, history, rebuild, readings, self._strays, kafka.begin == "latest")
         pipeline.worker = self
         pipeline.share = self.share.now
@@ -334,7 +334,7 @@ class WorkerPart:
             forgotten += self.places.forget(index)
             self.fences.pop(index, None)
             self._references.pop(index, None)
-            self.taking.ended.pop(index, None)
+            self.taking.forget(index)
         if forgotten:
             dispatcher.pipeline.book.leave(sorted(forgotten))
             dispatcher.leave_in_projection(forgotten)

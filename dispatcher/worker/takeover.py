@@ -24,8 +24,9 @@ from dispatcher.model import Event, Message, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import take_up
 from dispatcher.store.journal import Row
-from dispatcher.store.records import pack_messages
+from dispatcher.store.records import EVENTS_STREAM, pack_messages
 from dispatcher.worker.identity import given_of
+from dispatcher.worker.journal import SharedJournal
 from dispatcher.worker.state import IndexState, InHand
 from dispatcher.worker.wire import Place, place_of
 
@@ -44,12 +45,14 @@ class Rebuild:
     def __init__(
         self,
         pipeline: Pipeline,
+        journal: SharedJournal,
         places: Places,
         letters: Outbox,
         dead_topic: str,
         note: Callable[[Message, Place], None],
     ) -> None:
         self._pipeline = pipeline
+        self._journal = journal
         self._places = places
         self._letters = letters
         self._dead_topic = dead_topic
@@ -133,13 +136,18 @@ class Rebuild:
         messages = [message for message, _, _ in some]
         row = Row(self._stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
         pipeline.flush()
-        pipeline.journal.append([row], _nothing)
+        known: list[bytes] = []
+        count = 0
         for message, place, its in some:
             self._places.put(message.n, place.index, place.traffic_class, place.offset)
             self._note(message, place)
             if its.events:
-                pipeline.book.replay(renumbered(b"".join(its.events), message.n))
+                known.append(renumbered(b"".join(its.events), message.n))
+                count += pipeline.book.replay(known[-1])
         pipeline.book.recovered(False)
+        # What is known of them is in the topics already: here it is for whoever carries them, or asks.
+        events = [Row(EVENTS_STREAM, 0, 0, count, b"".join(known))] if count else []
+        kept = self._journal.keep([row, *events])
         for message, _, its in some:
             if its.end:  # told again: nobody knows whether it was
                 (end,) = read_events(its.end, Event)
@@ -152,7 +160,8 @@ class Rebuild:
                     message.traffic_class,
                 )
         pipeline.flush()
-        await pipeline.committed()  # it is read from the journal when its time has come
+        await kept  # it is read from the journal when its time has come
+        await pipeline.committed()
         for message, _, its in some:
             if pipeline.book.touched(message.n):
                 self._numbers.add(message.n)
@@ -163,7 +172,3 @@ class Rebuild:
         """Go on with all that was brought back: see recovery.take_up."""
         numbers, self._numbers = self._numbers, set()
         return await take_up(self._pipeline, numbers)
-
-
-def _nothing(error: Exception | None) -> None:
-    """Nobody waits: what follows does."""
