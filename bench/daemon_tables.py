@@ -1,7 +1,7 @@
 """Results of the daemon tier as tables: the same in a terminal and for the README."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import convert
 
@@ -11,6 +11,9 @@ from bench.tables import grid
 from dispatcher.cli.load.figures import Ceiling, Latency, Trial
 from dispatcher.cli.load.mix import CLASSES
 from dispatcher.cli.load.report import ceiling
+
+BUSY: Final = 0.15
+"""Of one core, used by others: worth saying."""
 
 
 def terminal(result: Result) -> str:
@@ -33,7 +36,7 @@ def _sustained(flow: dict[str, Any]) -> str:
     memory = [trial.samples[at].memory_bytes / 2**20 for at in (0, -1)]
     lines = [
         ("messages", f"{trial.messages:,} in {trial.seconds:.0f} s; lost 0, doubled 0"),
-        ("held", "yes" if trial.held else f"NO: {trial.refused:,} refused, queue {trial.growth:+.1%}/s"),
+        ("held", "yes" if trial.held else _why_not(trial)),
         ("of one core, mean / busiest second", f"{trial.core:.1%} / {core:.1%}"),
         ("CPU us a segment", f"{trial.cpu_us:.1f}"),
         ("commits a second, bytes a segment", f"{trial.commits_per_s:,.0f}, {trial.octets_a_segment:,.0f}"),
@@ -44,6 +47,11 @@ def _sustained(flow: dict[str, Any]) -> str:
         *((f"{name}, read by the carrier", _latency(trial.carrier[name])) for name in CLASSES),
     ]
     return grid((f"{trial.segments_per_s:,.0f} segments a second over HTTP", "found"), lines)
+
+
+def _why_not(trial: Trial) -> str:
+    behind = ", stopped as it was seconds behind" if trial.stopped else ""
+    return f"NO: {trial.refused:,} refused, queue {trial.growth:+.1%}/s{behind}"
 
 
 def _ceiling(flow: dict[str, Any]) -> str:
@@ -66,10 +74,13 @@ def _posts(flow: dict[str, Any]) -> str:
 
 
 def _notes(result: Result) -> str:
-    return (
+    samples = convert(result["flows"]["sustained"], Trial).samples
+    others = sum(each.others for each in samples) / len(samples)
+    notes = (
         f"{sentence(result['run'])}. The daemon has one core; the clients and the simulated carrier share "
         "the other. Times count from when a request was meant to be sent. synchronous=FULL."
     )
+    return notes if others < BUSY else f"{notes} Others used {others:.0%} of a core meanwhile."
 
 
 def _ms(values: Sequence[float]) -> str:

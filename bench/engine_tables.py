@@ -64,6 +64,8 @@ def notes(result: Result) -> list[str]:
         "was parsed, matched and acknowledged (the C flood only acknowledges). Raw octets are of the same",
         "sizes, counted and never looked at.",
     ]
+    if method := result.get("method", ""):
+        lines.append(f"{method.partition(';')[0]}.")
     lines += [f"Absent: {name}: {reason}." for name, reason in result["absent"].items()]
     if busy := [
         f"{row['corpus']} {row['side']}"

@@ -1,7 +1,7 @@
 """The history of results: a line of JSON for each full run of a tier, appended and never changed.
 
-    python -m bench.run --history       append what bench/results/ holds
-    python -m bench.history             print it as the table of bench/README.md
+    python -m bench.run --history       append what bench/results/ holds, write the table of bench/README.md
+    python -m bench.history             print that table
 
 A line holds date, machine, commit, and of each of our rows the median in nanoseconds; what is said of a tier
 in a line comes from HEADLINES. The file is in the repository; bench/results/ is not.

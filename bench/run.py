@@ -4,7 +4,8 @@
     python -m bench.run engine      one tier, see TIERS
     python -m bench.run --quick     the same, coarsely, in five minutes
     python -m bench.run --readme    the README's tables, of the last full run
-    python -m bench.run --history   append the last full run to history.jsonl
+    python -m bench.run --publish   keep the last full run in bench/published/, and its tables in READMEs
+    python -m bench.run --history   append the last full run to history.jsonl, and to its table
     python -m bench.compare A B     two results against each other
 
 A tier is a module with `measure`, which returns a Result, and with `terminal` and `readme`, which make tables
@@ -30,6 +31,7 @@ from bench import (
     micro,
     pipeline,
     pipeline_tables,
+    publish,
     scaling,
     soak,
     store_tier,
@@ -79,6 +81,7 @@ def main() -> int:
     parser.add_argument(
         "--readme", action="store_true", help="print the README's tables of the last full run"
     )
+    parser.add_argument("--publish", action="store_true", help="keep the last full run, write its tables")
     parser.add_argument("--history", action="store_true", help="append the last full run to the history")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for results (bench/results)")
     asked = parser.parse_args()
@@ -86,10 +89,14 @@ def main() -> int:
         if tier not in TIERS:
             parser.error(f"no tier {tier!r}: there are {', '.join(TIERS)}")
     tiers = asked.tiers or [tier for tier in TIERS if tier not in ASKED_FOR]
-    if asked.history:
+    if asked.history or asked.publish:
+        makers = {name: tier.readme for name, tier in TIERS.items()}
         for path in (asked.output / f"{tier}.json" for tier in asked.tiers or TIERS):
             if path.exists():
-                say(history.append(read(path)))
+                found = read(path)
+                say(history.append(found) if asked.history else publish.publish(found, makers))
+        if asked.history:
+            say(f"its table: {publish.put({publish.HISTORY: history.table()})}")
         return 0
     for tier in tiers:
         say(f"== {tier}{'' if asked.quick else f', about {TIERS[tier].minutes:.0f} minutes'}")

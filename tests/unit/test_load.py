@@ -132,6 +132,9 @@ def test_a_rate_is_held_or_not() -> None:
     assert trial(growth=GROWTH_MAX).held
     assert not trial(growth=GROWTH_MAX * 1.1).held
     assert not msgspec.structs.replace(trial(), refused=1).held
+    assert not msgspec.structs.replace(
+        trial(), stopped=True
+    ).held  # what counted before it was stopped may look well
 
 
 def test_the_page_needs_nothing_else() -> None:

@@ -83,11 +83,13 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """From the last intended send until everything was reported."""
     yardstick_ns: float
     """What a fixed piece of work took just before: CPU nanoseconds. Machines compare over it."""
+    stopped: bool = False
+    """Before its time: it was too far behind, be it after a single stall."""
 
     @property
     def held(self) -> bool:
-        """Whether the rate was held: nothing refused, and no queue anywhere that grew."""
-        return not self.refused and self.growth <= GROWTH_MAX
+        """Whether the rate was held to the end: nothing refused, and no queue anywhere that grew."""
+        return not self.refused and not self.stopped and self.growth <= GROWTH_MAX
 
 
 GROWTH_MAX = 0.01

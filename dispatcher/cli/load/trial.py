@@ -60,7 +60,7 @@ def run(stage: Stage, segments_per_s: float, seconds: float) -> Trial:
     begin = _read(stage, None)
     client = stage.client(segments_per_s, WARM_S + seconds)
     used = Used(client)
-    readings = []
+    readings, stopped = [], False
     every_s = min(SAMPLE_S, seconds / SAMPLES_MIN)
     begun_s = time.monotonic()
     while not _has_ended(client, every_s):
@@ -68,6 +68,7 @@ def run(stage: Stage, segments_per_s: float, seconds: float) -> Trial:
         due = (time.monotonic() - begun_s - START_S) * segments_per_s
         if due - (readings[-1].reported - begin.reported) > BEHIND_MAX_S * segments_per_s:
             client.terminate()  # it sends no more, and ends when all is answered
+            stopped = True
     answer = stage.answer(client)
     last_ns = answer.begun_ns + int(len(answer.took_ns) * answer.every_s * 1e9)
     stage.quiet()
@@ -98,6 +99,7 @@ def run(stage: Stage, segments_per_s: float, seconds: float) -> Trial:
         octets_a_segment=(counted[-1].octets - counted[0].octets) / segments if samples else 0.0,
         drain_s=drained_s,
         yardstick_ns=yardstick,
+        stopped=stopped,
     )
 
 
