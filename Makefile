@@ -42,7 +42,7 @@ check: $(BUILT)  ## lint, format, types, stubs, architecture
 demo: $(BUILT)  ## see it work: 400,000 segments over HTTP, kill -9 in the middle, and the proof, in about a minute
 	@$(PY) -m dispatcher.cli.demo
 
-demo-kafka: $(BUILT)  ## the same proof with Kafka at both ends, on a broker from PyPI
+demo-kafka: $(BUILT)  ## the same proof with two workers on one broker from PyPI, one of them killed
 	@$(PY) -m tests.kafka.demo
 
 kafka-long: $(BUILT)  ## several workers on one cluster: killed, stopped, added in the middle; the ledgers decide (MESSAGES=200000)

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from time import monotonic, process_time_ns, sleep
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.arena import FailedError
 from bench.flows.house import yardstick_ns
+from bench.kafka_workers import by_turns
 from bench.machine import ROOT, describe_run, sentence
 from bench.pipeline import row
 from bench.results import Result
@@ -71,14 +73,18 @@ receipts = { delay_ms = 100 }
 
 
 class Effort(NamedTuple):
-    """How much is measured: messages of the whole way, records of a stage."""
+    """How much is measured: messages of the whole way, records of a stage, turns of workers."""
 
     messages: int
     stage: int
+    shared: int
+    """Messages of one turn of workers."""
+    rounds: int
+    """Of workers."""
 
 
-FULL: Final = Effort(600_000, 200_000)
-QUICK: Final = Effort(60_000, 20_000)
+FULL: Final = Effort(600_000, 200_000, 200_000, 3)
+QUICK: Final = Effort(60_000, 20_000, 20_000, 1)
 
 
 def measure(quick: bool, progress: Callable[[str], object] = print) -> Result:
@@ -100,14 +106,20 @@ def run_tier(effort: Effort, quick: bool, progress: Callable[[str], object]) -> 
         progress("stages")
         flows["stages"] = found = stages(effort)
         rows += [row("stages", name, [ns], yardstick_ns()) for name, ns in found.items()]
+        progress(f"one worker and two, {effort.rounds} times by turns")
+        flows["workers"] = found = by_turns(effort.shared, effort.rounds, count, progress)
+        rows += [
+            row("workers", f"CPU, {number}", ns, yardstick_ns(), target=aim_ns)
+            for number, ns in found["cpu_ns"].items()
+        ]
     return Result(
         tier="kafka",
         run=describe_run("bench.run"),
         quick=quick,
-        rounds=1,
+        rounds=effort.rounds,
         method="compared are CPU prices of the daemon; see bench/README.md",
         flows=flows,
-        corpora={"whole": "", "stages": ""},
+        corpora={"whole": "", "stages": "", "workers": ""},
         rows=rows,
         absent=missing,
     )
@@ -276,7 +288,32 @@ def tables(result: Result) -> str:
         ),
         ("memory at the end", f"{whole['memory_bytes'] / 2**20:.0f} MiB"),
     ]
-    stages = [(name, f"{ns / 1e3:.2f}") for name, ns in parts.items()]
-    return "\n\n".join(
-        [grid(head, lines), grid(("stage alone", "CPU us a record"), stages), sentence(result["run"])]
+    # a record has as many segments as the whole flow has to its messages
+    price_ns = whole["cpu_ns"] * whole["segments"] / whole["messages"]
+    stages = [(name, f"{ns / 1e3:.2f}", f"{ns / price_ns:.0%}") for name, ns in parts.items()]
+    rest_ns = price_ns - sum(parts.values())
+    stages.append(
+        ("all else: the dispatcher's own path", f"{rest_ns / 1e3:.2f}", f"{rest_ns / price_ns:.0%}")
     )
+    shared = flows["workers"]
+    against = (
+        f"Two workers against one on the same {shared['cores']} cores, which broker and carrier share: "
+        f"{shared['ratio']:.2f} times as many segments a second, median of {shared['rounds']}. "
+        f"By the CPU price of a segment, two whole cores do {shared['by_price']:.2f} times what one can."
+    )
+    return "\n\n".join(
+        [
+            grid(head, lines),
+            grid(("stage alone", "CPU us a record", "of a segment's price"), stages),
+            grid(("workers", "segments a second", "CPU us a segment"), _workers(shared)),
+            against,
+            sentence(result["run"]),
+        ]
+    )
+
+
+def _workers(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (number, f"{median(per_s):,.0f}", f"{median(found['cpu_ns'][number]) / 1e3:.1f}")
+        for number, per_s in found["per_s"].items()
+    ]

@@ -135,6 +135,11 @@ class Dispatcher:
         taken = [verdict for verdicts in await asyncio.gather(*slices) for verdict in verdicts]
         return taken + self.pipeline.admission.too_many(requests[most:])
 
+    @property
+    def batch_max(self) -> int:
+        """Messages that `send` takes in one call."""
+        return self.config.limits.batch_max
+
     def is_known(self, request: SendRequest) -> bool:
         """See Admission.is_known."""
         return self.pipeline.admission.is_known(request)

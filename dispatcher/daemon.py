@@ -176,7 +176,7 @@ class Daemon:
 
     def _explained(self, error: Exception) -> Exit:
         """Log why it cannot start; return the exit code."""
-        said, code = f"{type(error).__name__}: {error}", Exit.SOFTWARE
+        said, code = type(error).__name__, Exit.SOFTWARE  # its words may be of a message
         if isinstance(error, ConfigError):
             said, code = located(str(error), self.loaded.places, self.loaded.path), Exit.CONFIG
         elif isinstance(error, StoreError):

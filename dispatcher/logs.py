@@ -4,7 +4,8 @@ Laws:
 
 * the loop never waits for a disk or a pipe: lines go through a bounded queue to a thread of its own; what
   finds no room there, or cannot be written, is dropped, counted and told later (F26);
-* a full number never stands in a line: ten digits and more are masked (law 11). Texts are not logged.
+* a full number never stands in a line: ten digits and more are masked (law 11). Texts are not logged, nor are
+  the words of an exception that may hold one.
 
 Calls stay as everywhere: ``log.warning("sending to %s is paused", name, extra={"carrier": name})``. The name
 of the event is ``extra={"event": ...}``, or made of the words that stand in the call.
@@ -16,6 +17,7 @@ import re
 import select
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -25,12 +27,22 @@ from typing import Any, Final
 
 import msgspec
 
+from dispatcher.errors import DispatcherError
 from dispatcher.faces import Log
 
 QUEUE_MAX: Final = 10_000
 """Lines that wait to be written, some 3 MB: more than any second of ours has to say."""
 SAFE_UNITS: Final = ("_ms", "_us", "_ns", "_bytes", "_octets")
 """Ends of names whose integers are no telephone numbers, however long."""
+SPOKEN: Final = (
+    *(DispatcherError, OSError, AttributeError, ImportError, NameError, TypeError),
+    *(ArithmeticError, MemoryError, RecursionError, BaseExceptionGroup),
+)
+"""Exceptions whose words are ours, or name types and files. Others say what they stumbled over: a KeyError
+its key, a UnicodeError its text, and that may be what was sent (law 11)."""
+UNSPOKEN: Final = "(its words are not told: they may be of a message)"
+CHAIN_MAX, GROUP_MAX = 5, 10
+"""Exceptions behind an exception, and in a group, that are told of."""
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event"}
 _UUID_OR_NUMBER: Final = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|[0-9]{10,}")
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in [*range(0x20), 0x7F]}
@@ -207,8 +219,8 @@ class JsonFormatter(logging.Formatter):
         }
         for name, value in _extra(record):
             line.setdefault(name, value)
-        if traceback := _traceback(record):
-            line["traceback"] = traceback
+        if trace := _traceback(record):
+            line["traceback"] = trace
         return msgspec.json.encode(line).decode()
 
 
@@ -272,6 +284,19 @@ def _extra(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 
 
 def _traceback(record: logging.LogRecord) -> str:
-    if not record.exc_info:
-        return ""
-    return mask(logging.Formatter().formatException(record.exc_info))
+    error = record.exc_info[1] if record.exc_info else None
+    return "" if error is None else mask("".join(_told(error, CHAIN_MAX)).rstrip("\n"))
+
+
+def _told(error: BaseException, most: int) -> Iterator[str]:
+    """Yield where an exception comes from, and its words if they are of a kind that tells no values."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and most:
+        yield from _told(before, most - 1)
+        yield "\nand with that:\n\n"
+    yield from traceback.format_tb(error.__traceback__)
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    yield f"{name}: {error if isinstance(error, SPOKEN) else UNSPOKEN}\n"
+    for each in error.exceptions[:GROUP_MAX] if isinstance(error, BaseExceptionGroup) and most else ():
+        yield from _told(each, most - 1)

@@ -7,7 +7,7 @@ refusal) is done there too, by what a Reader and a Writer are given.
 
 cimport cython
 from libc.stdint cimport uint8_t
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
@@ -19,6 +19,8 @@ cdef enum:
     STRING_QUOTES = 4           # of a field and its value
     NUMBER_QUOTES = 2
     ID_OCTETS = 16
+    OF_ALL = 1                  # how deep the names of a body stand
+    OF_A_BATCH = 2              # ... and the commas between the messages of a batch
 
 cdef extern from *:
     """
@@ -44,6 +46,44 @@ cdef extern from *:
 def count_of(bytes octets not None, uint8_t octet):
     """Return how often an octet stands in octets."""
     return octets_counted(<const uint8_t *>PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), octet)
+
+
+def shape(bytes octets not None, Py_ssize_t depth_max, Py_ssize_t commas_max):
+    """Return how deep JSON is nested, the names in what is one deep, the commas in what is two deep."""
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(octets)
+    cdef const uint8_t *end = at + PyBytes_GET_SIZE(octets)
+    cdef Py_ssize_t depth = 0, deepest = 0, names = 0, commas = 0
+    while at < end and deepest <= depth_max and commas <= commas_max:
+        if at[0] == c'"':
+            at = string_end(at + 1, end)
+            continue
+        if at[0] == c'{' or at[0] == c'[':
+            depth += 1
+            deepest = max(deepest, depth)
+        elif at[0] == c'}' or at[0] == c']':
+            depth -= 1
+        elif at[0] == c':' and depth == OF_ALL:
+            names += 1
+        elif at[0] == c',' and depth == OF_A_BATCH:
+            commas += 1
+        at += 1
+    return deepest, names, commas
+
+
+cdef const uint8_t *string_end(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """Return what stands behind a string that begins here, or the end."""
+    cdef const uint8_t *quote
+    cdef const uint8_t *back
+    while True:
+        quote = <const uint8_t *>memchr(at, c'"', end - at)
+        if quote == NULL:
+            return end
+        back = quote
+        while back > at and back[-1] == c'\\':
+            back -= 1
+        if (quote - back) % 2 == 0:
+            return quote + 1
+        at = quote + 1
 
 
 cdef struct InFields:           # where those of a MessageIn lie

@@ -11,11 +11,13 @@ from tests.test_architecture import ROOT
 FAULTS: dict[int, str] = {
     6: "killed after a webhook's answer",
     7: "SIGTERM under load",
+    8: "the process is stopped and goes on, as a VM's pause does",
     12: "the clock is put",
     13: "no more files may be opened",
     14: "the event loop stands",
     15: "two daemons on one store",
     18: "seed, locale, time zone, folders that are not there",
+    20: "the disk runs low",
     21: "fsync fails",
     25: "the store is taken away",
     26: "a log that nobody reads",

@@ -7,6 +7,14 @@ from dispatcher.model import Accepted, Callback, Message, Refused, SendRequest, 
 def count_of(octets: bytes, octet: int) -> int:
     """Return how often an octet stands in octets: a tenth of what bytes.count takes where there are many."""
 
+def shape(octets: bytes, depth_max: int, commas_max: int) -> tuple[int, int, int]:
+    """Return how deep JSON is nested, how many names stand in what is one deep, and how many commas in what
+    is two deep: of a batch, its own names, and its messages less one.
+
+    It ends where the first or the last is above its limit. Of what is no JSON, nothing is said: the decoder
+    finds out.
+    """
+
 @final
 class Reader:
     """Makes SendRequests of what was decoded.

@@ -68,7 +68,8 @@ class BatchIn(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A batch in one JSON body; its messages are read one by one, so that a bad one costs only itself."""
 
     messages: list[Raw]
-    defaults: Defaults | None = None
+    defaults: Raw | UnsetType = UNSET
+    """`Defaults`, or null."""
 
 
 class MessageAccepted(Struct, frozen=True, kw_only=True, gc=False):
@@ -93,6 +94,7 @@ _NEWLINE: Final = ord("\n")
 CLASSES: Final = {each.name.lower(): each for each in TrafficClass}
 _message_decoder: Final = msgspec.json.Decoder(MessageIn)
 _batch_decoder: Final = msgspec.json.Decoder(BatchIn)
+_defaults_decoder: Final = msgspec.json.Decoder(Defaults | None)
 encoder: Final = msgspec.json.Encoder()
 """Of all answers."""
 
@@ -136,23 +138,27 @@ def read_all(bodies: list[Raw], defaults: Defaults, source: str) -> list[SendReq
     return [read_message(each, defaults, source) for each in bodies]
 
 
-def read_batch(body: bytes) -> BatchIn | Refused:
-    """Return a batch, its messages not read yet."""
+def read_batch(body: bytes, names: int) -> BatchIn | Refused:
+    """Return a batch, its messages and defaults not read yet. `names`: so many stand in it, see
+    _ext.http.shape."""
     try:
         batch = _batch_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return refused_by(error, BatchIn, body)
-    if (body.count(b'"messages"') > 1 or body.count(b'"defaults"') > 1) and has_duplicates(body):
+    if names > 1 + bool(batch.defaults):
         return Refused("duplicate_key", "a field stands in it twice")
     return batch
 
 
-def read_defaults(body: bytes) -> Defaults | Refused:
-    """Return the defaults of a stream: the value of its query parameter ``defaults``."""
+def read_defaults(body: bytes | Raw) -> Defaults | Refused:
+    """Return the defaults of a batch, or of a stream: the value of its query parameter ``defaults``."""
     try:
-        return msgspec.json.decode(body, type=Defaults)
+        found = _defaults_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return refused_by(error, Defaults, body)
+    if has_duplicates(body):
+        return Refused("duplicate_key", "a field stands in it twice")
+    return found or NO_DEFAULTS
 
 
 def answers(verdicts: Iterable[Accepted | Refused]) -> bytes:
@@ -193,7 +199,7 @@ def refused_by(error: Exception, struct: type[Struct], body: bytes | Raw) -> Ref
         path = f"{above}.{shown}" if above else shown
         if kind == "missing required":
             return Refused("malformed", "it is missing", path)
-        known = _known(Defaults if above == "defaults" else struct)
+        known = _known(struct)
         return Refused("malformed", f"unknown field{did_you_mean(name, known)}", path)
     what, path = _AT.match(said).groups(default="")  # type: ignore[union-attr]
     if path.rpartition(".")[2] == "traffic_class" and what.startswith("Invalid enum"):
@@ -253,23 +259,3 @@ def has_duplicates(body: bytes | Raw) -> bool:
     except (ValueError, RecursionError):  # stricter than ours in something else: say nothing
         return False
     return False
-
-
-_BRACKETS_AND_QUOTES: Final = bytes(set(range(256)) - set(b'{}[]"'))
-_AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
-_STRING: Final = re.compile(rb'"[^"]*"')
-
-
-def is_too_deep(body: bytes, depth_max: int) -> bool:
-    """Whether JSON is nested deeper than that: a millisecond for two megabytes, without reading it.
-
-    Of what has no end, nothing is said: the decoder finds out.
-    """
-    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    bare = bare.translate(None, _BRACKETS_AND_QUOTES).replace(b'""', b"")
-    bare = _STRING.sub(b"", bare).translate(_AS_BRACES)
-    for _ in range(depth_max):
-        if not bare:
-            return False
-        bare = bare.replace(b"{}", b"")
-    return b"{}" in bare

@@ -86,6 +86,10 @@ class Door(Protocol):
     def feed(self) -> FeedView:
         """Its events."""
 
+    @property
+    def batch_max(self) -> int:
+        """Messages that may come in one call."""
+
     async def send(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
         """Return a verdict for each, in order; what is accepted is on disk by then."""
 

@@ -123,9 +123,7 @@ async def cancel_message(call: Call) -> web.StreamResponse:
 
 async def check_messages(call: Call) -> web.StreamResponse:
     """Say what would become of messages: alphabet, segments, what forces the cost, route, price."""
-    asked = await read_messages(call)
-    if len(asked) > CHECK_MAX:
-        raise ProblemError("batch_too_large", f"up to {CHECK_MAX:,} messages are looked at in one request")
+    asked = await read_messages(call, CHECK_MAX)
     good = [each for each in asked if isinstance(each, SendRequest)]
     checked = iter(await call.service.door.check(good))
     verdicts = [each if isinstance(each, Refused) else next(checked) for each in asked]

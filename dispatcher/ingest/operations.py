@@ -72,8 +72,9 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/v1/messages:batch", "sendMessages", "Send many",
         (Answer(200, "One result for each, in order.", {JSON: _results(MessageAccepted), NDJSON: TEXT}),),
-        (*BODY, "duplicate_key"), (_DEFAULTS,), {JSON: BatchBody, NDJSON: TEXT},
-        "NDJSON: a MessageIn a line, a MessageAccepted or a Problem a line, as they come, at any length.",
+        (*BODY, "duplicate_key", "batch_too_large"), (_DEFAULTS,), {JSON: BatchBody, NDJSON: TEXT},
+        "NDJSON: a MessageIn a line, a MessageAccepted or a Problem a line, as they come, at any length; "
+        "read the answer while you send. JSON holds up to limits.batch_max messages.",
         example=_BATCH,
     ),
     Operation(

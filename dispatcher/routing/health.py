@@ -249,16 +249,20 @@ class CarrierHealth:
 class Health:
     """All carriers, by their number."""
 
-    __slots__ = ("_carriers", "_retired")
+    __slots__ = ("_carriers", "_ordered", "_ordered_ms", "_retired")
 
     def __init__(self, answer_limits_ms: Mapping[int, int]) -> None:
         """Take `answer_limit_ms` of each carrier."""
         self._carriers: dict[int, CarrierHealth] = {}
         self._retired: dict[int, CarrierHealth] = {}
+        self._ordered: dict[tuple[tuple[int, ...], bool], tuple[int, ...]] = {}
+        self._ordered_ms = 0
+        """Routes as they were ordered at this time: a batch asks for few, a thousand times."""
         self.configure(answer_limits_ms)
 
     def configure(self, answer_limits_ms: Mapping[int, int]) -> None:
         """Take up changed limits, and carriers that are new; what is known of the others stays."""
+        self._ordered.clear()
         for number, limit_ms in answer_limits_ms.items():
             if number in self._retired:
                 self._carriers[number] = self._retired.pop(number)
@@ -270,6 +274,7 @@ class Health:
     def retire(self, carrier: int) -> None:
         """Pick a carrier no more; it still answers for what is on its way."""
         self._retired[carrier] = self._carriers.pop(carrier)
+        self._ordered.clear()
 
     def put_back(self, step_ms: int) -> None:
         """Note of all carriers that the clock was put back."""
@@ -315,11 +320,20 @@ class Health:
         """
         if len(route) == 1 and not ((only := self._carriers.get(route[0])) and only.slow):
             return tuple(route)  # as most are, and nothing is to be probed
+        if now_ms != self._ordered_ms:
+            self._ordered.clear()
+            self._ordered_ms = now_ms
+        asked = tuple(route), urgent
+        if (known := self._ordered.get(asked)) is not None:
+            return known
         fits = [self._fit_of(number, urgent, now_ms) for number in route]
         best = fits.index(max(fits))
+        found = (route[best], *route[:best], *route[best + 1 :])
         if fits[best][0] and self._carriers[route[best]].slow:
-            self._carriers[route[best]].picked(urgent, now_ms)
-        return (route[best], *route[:best], *route[best + 1 :])
+            self._carriers[route[best]].picked(urgent, now_ms)  # a probe: the next one may go elsewhere
+        else:
+            self._ordered[asked] = found
+        return found
 
     def _fit_of(self, number: int, urgent: bool, now_ms: int) -> tuple[int, bool]:
         carrier = self._carriers.get(number)

@@ -26,8 +26,12 @@ GOODBYE_S: Final = 1.0
 """For the last octets to leave when we close; a healthy peer takes them at once."""
 SECOND_LOOK_NS: Final = 1_000_000
 """Between a timer and its judgement: a turn of the loop, which reads. uvloop calls timers before it reads."""
+STOOD_NS: Final = 50_000_000
+"""A timer that is later than this: the process stood still, or was very busy (F08)."""
 STOOD_NS_MAX: Final = 1_000_000_000
-"""At most so much of the time that the process stood still is given to the peer (F08)."""
+"""At most so much of the time that it stood is given to the peer at a time."""
+LOOKS_MAX: Final = 3
+"""So often at most: a process that is always late must judge at last."""
 
 
 class Owner(Protocol):
@@ -74,8 +78,8 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._longest_sleep_ns = min((ms for ms in session.timers if ms), default=0) * 1_000_000
         """What happens now cannot fall due sooner: so it is enough to look again after it."""
-        self._due_ns = 0
-        """When the timer is to go off."""
+        self._due_ns = self._looks = 0
+        """When the timer is to go off; how often it went off for what is to be judged."""
         self.unacknowledged = 0
         """How much of what came in waits for its answer."""
 
@@ -232,16 +236,21 @@ class Connection(asyncio.BufferedProtocol):
             until_ns = again_ns if deadline_ns < 0 else min(deadline_ns, again_ns)
             # A millisecond late rather than early: loops count in milliseconds.
             self._due_ns = max(until_ns, now_ns) + 1_000_000
-            self._timer = self._loop.call_later((self._due_ns - now_ns) / 1e9, self._read_first)
+            self._looks = 0
+            self._timer = self._loop.call_later((self._due_ns - now_ns) / 1e9, self._look)
 
-    def _read_first(self) -> None:
+    def _look(self) -> None:
         """Let the loop read, and the peer have what of its time went by while we stood still; then judge."""
-        stood_ns = self._clock() - self._due_ns
-        wait_ns = min(max(stood_ns, SECOND_LOOK_NS), STOOD_NS_MAX)
-        self._timer = self._loop.call_later(wait_ns / 1e9, self._poll)
-
-    def _poll(self) -> None:
         now_ns = self._clock()
+        stood_ns = now_ns - self._due_ns
+        if self._looks == LOOKS_MAX or (self._looks and stood_ns < STOOD_NS):
+            self._poll(now_ns)
+            return
+        self._looks += 1
+        self._due_ns = now_ns + min(max(stood_ns, SECOND_LOOK_NS), STOOD_NS_MAX)
+        self._timer = self._loop.call_later((self._due_ns - now_ns) / 1e9, self._look)
+
+    def _poll(self, now_ns: int) -> None:
         oldest_ns, response_ms = self.exchange.oldest_ns, self.session.timers.response_ms
         if self._paused_at >= 0 and response_ms and 0 <= oldest_ns <= now_ns - response_ms * 1_000_000:
             # It does not read. Ended now, what never left is told from what went unanswered.

@@ -6,7 +6,8 @@ again, with all that has happened to it, behind the latter.
 
 A step, for all indices that are ours::
 
-    at rest      nothing under way between us and the brokers: note the offsets that were taken of the
+    at rest      (of indices that are read again after a take-over: not before that has come to its end)
+                 nothing under way between us and the brokers: note the offsets that were taken of the
     classes,
                  and write a mark into the events, from where the next owner is to read
     carry        what has not ended, with its events, behind the mark
@@ -27,7 +28,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from dispatcher._ext.places import Places, renumbered
-from dispatcher.kafka.outbox import AGAIN_S, Headers, Outbox, Record, said
+from dispatcher.kafka.outbox import AGAIN_S, Outbox, Record, said
 from dispatcher.model import Message
 from dispatcher.worker.group import Group
 from dispatcher.worker.journal import SharedJournal
@@ -65,7 +66,6 @@ class Checkpoints:
         trails: Trails,
         told_rounds: Callable[[], int],
         next_n: Callable[[], int],
-        headers: Callable[[bytes], Headers],
     ) -> None:
         self.steps = 0
         self.carried = 0
@@ -78,7 +78,6 @@ class Checkpoints:
         self._trails = trails
         self._told_rounds = told_rounds
         self._next_n = next_n
-        self._headers = headers
         self._last_octets = 0
         self._stepped_s = 0.0
         self._taken: dict[TopicPartition, int] = {}
@@ -115,7 +114,7 @@ class Checkpoints:
 
         def note() -> None:
             self._journal.since_octets = 0
-            noted.append((set(group.owned), dict(group.taken), self._next_n(), self._journal.rounds))
+            noted.append((group.whole, dict(group.taken), self._next_n(), self._journal.rounds))
 
         self._journal.at_rest(note)
         await self._journal.rest()
@@ -159,7 +158,7 @@ class Checkpoints:
         for n, message in messages.items():
             if (at := self._places.of(n)) is not None and self._places.has(n):
                 place = Place(*at).number
-                yield Carried(place, message, renumbered(trails[n], place), self._headers(message.message_id))
+                yield Carried(place, message, renumbered(trails[n], place))
 
     def _record(self, value: bytes, index: int) -> Record:
         return record(CARRIED, self._head(index), value, index)

@@ -77,13 +77,17 @@ class WorkerDoor:
         """See ingest.door.Door."""
         return self._dispatcher.feed
 
+    @property
+    def batch_max(self) -> int:
+        """See ingest.door.Door."""
+        return self._dispatcher.config.limits.batch_max
+
     async def send(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
         """Write what may go; a verdict for each, in order. OverloadedError: no broker acknowledges."""
         if len(requests) == 1:
             return [await self._gather.one(requests[0])]
-        most = self._dispatcher.config.limits.batch_max
-        taken = await self._take(requests[:most])
-        return taken + self._dispatcher.pipeline.admission.too_many(requests[most:])
+        taken = await self._take(requests[: self.batch_max])
+        return taken + self._dispatcher.pipeline.admission.too_many(requests[self.batch_max :])
 
     async def _take(self, requests: Sequence[SendRequest]) -> list[Accepted | Refused]:
         pipeline = self._dispatcher.pipeline
@@ -108,6 +112,10 @@ class WorkerDoor:
             )
             for topic, some in going.items():
                 for (place, message, _), at in zip(some, written[topic], strict=True):
+                    if not message.message_id and at.offset < 0:  # it was written, and where is not known
+                        refused = Refused("overloaded", "ask again", "", message.client_ref, AGAIN_MS)
+                        verdicts[place] = refused
+                        continue
                     if not message.message_id:
                         stands = Place(at.partition, message.traffic_class, at.offset)
                         message = replace(message, message_id=id_of_place(stands, at.at_ms, topic))

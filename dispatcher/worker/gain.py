@@ -72,7 +72,9 @@ class Gains:
             self._strays.rewind(min(stamps))
         doubtful, again = await self._rebuild.take_up()
         for index in gained:
-            group.own(index, {each: classes[each] for each in group.partitions_of(index)})
+            partitions = group.partitions_of(index)
+            known = self._known(states[index], partitions)
+            group.own(index, {each: classes[each] for each in partitions}, known)
         held = sum(len(state.in_hand()) for state in states.values())
         log.info(
             "indices %s taken over in %d ms: %d messages in hand, %d segments in doubt, %d to be tried again",
@@ -99,6 +101,18 @@ class Gains:
         return {
             each: (classes[each], last[traffic_class])
             for each in self._worker.group.partitions_of(state.index)
+            if (traffic_class := int(self._readings[each.topic].traffic_class or 0)) in last
+        }
+
+    def _known(self, state: IndexState, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return behind which record nothing is known."""
+        last: dict[int, int] = {}
+        for number in state.messages:
+            place = place_of(number, state.index)
+            last[place.traffic_class] = max(last.get(place.traffic_class, 0), place.offset + 1)
+        return {
+            each: last[traffic_class]
+            for each in partitions
             if (traffic_class := int(self._readings[each.topic].traffic_class or 0)) in last
         }
 

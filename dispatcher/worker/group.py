@@ -71,6 +71,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants 
         self.consumer: AIOKafkaConsumer
         self.taken: dict[TopicPartition, int] = {}
         """Of each partition of ours, the first offset that was not taken."""
+        self.known: dict[TopicPartition, int] = {}
+        """Of some, behind the last record that something is known of already: it may have ended."""
         self._access = access
         self._settle = settle
         self._changed = changed
@@ -120,8 +122,16 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants 
         if ours:
             await self.consumer.commit(ours)
 
-    def own(self, index: int, taken: dict[TopicPartition, int]) -> None:
+    @property
+    def whole(self) -> set[int]:
+        """Indices of ours of which nothing is known behind what was taken: there a checkpoint may begin. What
+        ended before it and stands behind it would be sent again by whoever takes over."""
+        behind = {each.partition for each, offset in self.known.items() if self.taken.get(each, 0) < offset}
+        return self.owned - behind
+
+    def own(self, index: int, taken: dict[TopicPartition, int], known: dict[TopicPartition, int]) -> None:
         """An index is taken over: read on behind what was taken."""
+        self.known.update(known)
         for each, offset in taken.items():
             self.consumer.seek(each, offset)
             self.consumer.resume(each)
@@ -162,6 +172,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants 
                 self.consumer.pause(each)
         self.owned, self.indices = kept, indices
         self.taken = {each: offset for each, offset in self.taken.items() if each.partition in kept}
+        self.known = {each: offset for each, offset in self.known.items() if each.partition in kept}
         self.lease.renew(self._asked_ns)
         self._changed(lost, indices)
         self.is_held = self._is_shut = False
@@ -190,8 +201,10 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka wants 
                 break
             except (KafkaError, OSError) as error:
                 log.error("cannot take over: %s; it is tried again", said(error))
-                await asyncio.sleep(AGAIN_S)
-                gained = gained - self.owned
+            except Exception:  # whatever it is: indices that nobody sends for are worse than a second attempt
+                log.exception("cannot take over; it is tried again", extra={"event": "take_over_failed"})
+            await asyncio.sleep(AGAIN_S)
+            gained = gained - self.owned
         self.joined.set()
 
     def _listen_to_heartbeats(self) -> None:

@@ -142,6 +142,12 @@ class SharedJournal(Journal):
         self._pending.append(Pending(rows, body, done))
         self._wake.set()
 
+    def keep(self, rows: Sequence[Row]) -> asyncio.Future[None]:
+        """Write rows into the scratch journal alone: what they say is in the topics. Done once it is."""
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        super().append(rows, _after(_nobody, kept))
+        return kept
+
     async def rest(self) -> None:
         """Return between two rounds, when all that was appended so far is durable."""
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -231,6 +237,10 @@ class SharedJournal(Journal):
         for index, offset in offsets.items():
             self.ends[index] = offset + 1
         return offsets
+
+
+def _nobody(error: Exception | None) -> None:
+    """Nobody else waits; that a journal failed is told elsewhere."""
 
 
 async def _nothing() -> list[Written]:

@@ -7,7 +7,7 @@ made of its message's and its kind, the same at every worker, so that a reader k
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -16,7 +16,7 @@ from dispatcher._ext.events import pick_events
 from dispatcher.api import Cursor, EventOut, event_out
 from dispatcher.faces_kafka import Kafka
 from dispatcher.feed import Feed
-from dispatcher.kafka.outbox import Headers, Outbox, Record
+from dispatcher.kafka.outbox import Outbox, Record
 from dispatcher.model import Event, EventKind
 from dispatcher.outcomes.kafka import record_maker
 
@@ -24,8 +24,6 @@ SLICE: Final = 1_000
 """Told at a time: two milliseconds of a turn."""
 PENDING_MAX: Final = 50_000
 """Events that wait to be told; beyond it nothing is taken any more: the brokers are slow."""
-HEADERS_MAX: Final = 200_000
-"""Messages whose record had headers for its outcome; the oldest beyond it go without."""
 _ENDS: Final = (EventKind.FINISHED, EventKind.CORRECTED)
 _NOWHERE: Final[Cursor] = (0, 0)
 
@@ -48,8 +46,6 @@ class Teller:
         """Indices that are being taken over: what was not told before is still to come."""
         self.written = 0
         self.topic = kafka.topics.outcomes
-        self.headers: OrderedDict[bytes, Headers] = OrderedDict()
-        """Of records, by message_id, those that go with outcomes."""
         self._mask = sum({1 << EventKind[each.upper()] for each in kafka.events})
         self._record = record_maker(kafka)
         self._feed = feed
@@ -65,13 +61,6 @@ class Teller:
     def is_full(self) -> bool:
         """Whether too much waits to be told."""
         return self._waiting > PENDING_MAX
-
-    def note(self, message_id: bytes, headers: Headers) -> None:
-        """Remember headers of a message for its outcome."""
-        if headers:
-            self.headers[message_id] = headers
-            if len(self.headers) > HEADERS_MAX:
-                self.headers.popitem(last=False)
 
     def on_round(self, number: int, offsets: dict[int, int], bodies: list[bytes]) -> None:
         """Take what is durable: see SharedJournal.share."""
@@ -108,13 +97,7 @@ class Teller:
         for _, event, subject in await self._feed.told([(_NOWHERE, each) for each in events]):
             told = event_out(_NOWHERE, event, subject, self._feed.carriers)
             told = structs.replace(told, id=_id_of(event, told))
-            record = self._record(told)
-            key = bytes.fromhex(subject.message_id.replace("-", "")) if self.headers else b""
-            if key and (headers := self.headers.get(key)):
-                names = {name for name, _ in record.headers}
-                more = [each for each in headers if each[0] not in names]
-                record = record._replace(headers=[*record.headers, *more])
-            records.append(record)
+            records.append(self._record(told))
         await self._outbox.insist(self.topic, records)
         self.written += len(records)
 

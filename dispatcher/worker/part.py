@@ -34,7 +34,7 @@ from dispatcher.errors import ConfigError
 from dispatcher.faces_kafka import Kafka
 from dispatcher.ingest.kafka_records import Reading
 from dispatcher.kafka.client import Access, access_of
-from dispatcher.kafka.outbox import AGAIN_S, Headers, Outbox, said
+from dispatcher.kafka.outbox import AGAIN_S, Outbox, said
 from dispatcher.kafka.tasks import begin
 from dispatcher.kafka.topics import look, missing, odd, unequal, unsafe, wanted
 from dispatcher.model import Message, TrafficClass
@@ -135,11 +135,10 @@ class WorkerPart:
             self._strays.read_ms, dict(names), self._references.pop(index, ()),
         )  # fmt: skip
 
-    def note(self, message: Message, place: Place, headers: Headers) -> None:
+    def note(self, message: Message, place: Place) -> None:
         """Remember of a message that is ours what its record alone says."""
         if message.segments > 1:
             self._references.setdefault(place.index, []).append((place.number, message.reference))
-        self.teller.note(message.message_id, headers)
         self._known.put(message)
 
     # ---- a part ----
@@ -168,9 +167,8 @@ class WorkerPart:
         self._checkpoints = Checkpoints(
             self.group, journal, self.places, events, self.head, self._trails,
             lambda: self.teller.rounds, lambda: pipeline.admission.next_n,
-            lambda message_id: self.teller.headers.get(message_id, []),
         )  # fmt: skip
-        rebuild = Rebuild(pipeline, self.places, letters, topics.dead_letters, self.note)
+        rebuild = Rebuild(pipeline, journal, self.places, letters, topics.dead_letters, self.note)
         self._gains = Gains(self, history, rebuild, readings, self._strays, kafka.begin == "latest")
         pipeline.worker = self
         pipeline.share = self.share.now
@@ -336,7 +334,7 @@ class WorkerPart:
             forgotten += self.places.forget(index)
             self.fences.pop(index, None)
             self._references.pop(index, None)
-            self.taking.ended.pop(index, None)
+            self.taking.forget(index)
         if forgotten:
             dispatcher.pipeline.book.leave(sorted(forgotten))
             dispatcher.leave_in_projection(forgotten)

@@ -6,7 +6,6 @@ wire.py.
 """
 
 from dispatcher._ext.places import grouped, renumbered
-from dispatcher.kafka.outbox import Headers
 from dispatcher.model import EventKind
 from dispatcher.worker.wire import CARRIED, EVENTS, Carried, Head, read_carried
 
@@ -79,8 +78,3 @@ class IndexState:
         """Whether nothing is to be done about a place any more."""
         its = self.messages.get(place)
         return its is not None and bool(its.end) and self.ends[place] <= self.told
-
-
-def headers_of(its: InHand) -> Headers:
-    """Return the headers that were carried with a message."""
-    return list(its.carried.headers) if its.carried is not None else []

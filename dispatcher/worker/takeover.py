@@ -19,15 +19,16 @@ from dispatcher._ext.events import read_events
 from dispatcher._ext.keys import key_hash
 from dispatcher._ext.places import Places, renumbered
 from dispatcher.ingest.kafka_records import Reading, dead_letter, read
-from dispatcher.kafka.outbox import Headers, Outbox
+from dispatcher.kafka.outbox import Outbox
 from dispatcher.model import Event, Message, Refused, SendRequest
 from dispatcher.pipeline import Pipeline
 from dispatcher.recovery import take_up
 from dispatcher.store.journal import Row
-from dispatcher.store.records import pack_messages
+from dispatcher.store.records import EVENTS_STREAM, pack_messages
 from dispatcher.worker.identity import given_of
+from dispatcher.worker.journal import SharedJournal
 from dispatcher.worker.state import IndexState, InHand
-from dispatcher.worker.wire import Place, headers_of, place_of
+from dispatcher.worker.wire import Place, place_of
 
 log = logging.getLogger("dispatcher.worker")
 
@@ -44,12 +45,14 @@ class Rebuild:
     def __init__(
         self,
         pipeline: Pipeline,
+        journal: SharedJournal,
         places: Places,
         letters: Outbox,
         dead_topic: str,
-        note: Callable[[Message, Place, Headers], None],
+        note: Callable[[Message, Place], None],
     ) -> None:
         self._pipeline = pipeline
+        self._journal = journal
         self._places = places
         self._letters = letters
         self._dead_topic = dead_topic
@@ -74,7 +77,7 @@ class Rebuild:
                 message = replace(its.carried.message, n=n)
                 if message.key_hash:
                     self._pipeline.admission.keys.put(message.key_hash, message.body_hash, n)
-                messages.append((message, place, its, list(its.carried.headers)))
+                messages.append((message, place, its))
             await self._bring(messages)
 
     async def again(self, state: IndexState, records: Iterable[Any], reading: Reading) -> None:
@@ -117,7 +120,7 @@ class Rebuild:
         messages = []
         for number, (place, its, record) in enumerate(going):
             if (message := at.get(number)) is not None:
-                messages.append((message, place, its, headers_of(list(record.headers))))
+                messages.append((message, place, its))
             elif isinstance(verdict := batch.verdicts[number], Refused):
                 refused.append((record, verdict))
         for record, verdict in refused:  # the configuration is another than it was
@@ -125,22 +128,27 @@ class Rebuild:
             await self._letters.insist(self._dead_topic, [dead_letter(record, verdict)])
         await self._bring(messages)
 
-    async def _bring(self, some: list[tuple[Message, Place, InHand, Headers]]) -> None:
+    async def _bring(self, some: list[tuple[Message, Place, InHand]]) -> None:
         """Write the messages, replay their events: one turn of the loop."""
         if not some:
             return
         pipeline = self._pipeline
-        messages = [message for message, _, _, _ in some]
+        messages = [message for message, _, _ in some]
         row = Row(self._stream, messages[0].n, messages[-1].n, len(messages), pack_messages(messages))
         pipeline.flush()
-        pipeline.journal.append([row], _nothing)
-        for message, place, its, headers in some:
+        known: list[bytes] = []
+        count = 0
+        for message, place, its in some:
             self._places.put(message.n, place.index, place.traffic_class, place.offset)
-            self._note(message, place, headers)
+            self._note(message, place)
             if its.events:
-                pipeline.book.replay(renumbered(b"".join(its.events), message.n))
+                known.append(renumbered(b"".join(its.events), message.n))
+                count += pipeline.book.replay(known[-1])
         pipeline.book.recovered(False)
-        for message, _, its, _ in some:
+        # What is known of them is in the topics already: here it is for whoever carries them, or asks.
+        events = [Row(EVENTS_STREAM, 0, 0, count, b"".join(known))] if count else []
+        kept = self._journal.keep([row, *events])
+        for message, _, its in some:
             if its.end:  # told again: nobody knows whether it was
                 (end,) = read_events(its.end, Event)
                 pipeline.book.finish(
@@ -152,8 +160,9 @@ class Rebuild:
                     message.traffic_class,
                 )
         pipeline.flush()
-        await pipeline.committed()  # it is read from the journal when its time has come
-        for message, _, its, _ in some:
+        await kept  # it is read from the journal when its time has come
+        await pipeline.committed()
+        for message, _, its in some:
             if pipeline.book.touched(message.n):
                 self._numbers.add(message.n)
             elif not its.end:
@@ -163,7 +172,3 @@ class Rebuild:
         """Go on with all that was brought back: see recovery.take_up."""
         numbers, self._numbers = self._numbers, set()
         return await take_up(self._pipeline, numbers)
-
-
-def _nothing(error: Exception | None) -> None:
-    """Nobody waits: what follows does."""

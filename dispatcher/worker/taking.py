@@ -19,12 +19,12 @@ from dispatcher._ext.keys import key_hash
 from dispatcher._ext.places import Places
 from dispatcher.errors import OverloadedError
 from dispatcher.ingest.kafka_records import Asked, Reading, dead_letter, is_late, read
-from dispatcher.kafka.outbox import AGAIN_S, Headers, Outbox, said
+from dispatcher.kafka.outbox import AGAIN_S, Outbox, said
 from dispatcher.model import Message, Refused, SendRequest, TrafficClass
 from dispatcher.pipeline import Pipeline
 from dispatcher.worker.group import Group
 from dispatcher.worker.identity import given_of
-from dispatcher.worker.wire import Place, headers_of
+from dispatcher.worker.wire import Place
 
 log = logging.getLogger("dispatcher.worker")
 
@@ -49,7 +49,7 @@ class Taking:
         dead_topic: str,
         poll_max: int,
         ttl_ms: Callable[[TrafficClass], int],
-        note: Callable[[Message, Place, Headers], None],
+        note: Callable[[Message, Place], None],
         is_full: Callable[[], bool],
     ) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -69,11 +69,19 @@ class Taking:
         self._is_full = is_full
         self.ended: dict[int, set[int]] = {}
         """By index, places that are read again and have ended."""
+        self._begun = 0
+        """Rebalances before what was polled last."""
         self._held: dict[TopicPartition, tuple[float, list[Any]]] = {}
         """What was polled and is to be asked again, and when."""
 
     def __repr__(self) -> str:
         return f"<Taking: {self.counts.total()} records>"
+
+    def forget(self, index: int) -> None:
+        """An index is another's from now on."""
+        self.ended.pop(index, None)
+        for each in [each for each in self._held if each.partition == index]:
+            del self._held[each]
 
     async def run(self) -> None:
         """Poll and take, for ever."""
@@ -90,7 +98,7 @@ class Taking:
         group = self._group
         if not group.is_valid or self._pipeline.is_closing or self._is_full():
             return False
-        now_s = time.monotonic()
+        now_s, self._begun = time.monotonic(), group.rebalances
         wanted: list[TopicPartition] = []
         for topic in group.classes:
             reading = self._readings[topic]
@@ -127,8 +135,11 @@ class Taking:
     async def _take(self, partition: TopicPartition, records: list[Any]) -> None:
         """Take records of one partition."""
         group = self._group
-        if group.is_held or partition.partition not in group.owned or group.taken.get(partition) is None:
+        if group.is_held or partition.partition not in group.owned:
             return  # they are read again by whoever has them
+        if group.rebalances != self._begun:  # what was polled may not be what comes next any more
+            group.consumer.seek(partition, group.taken[partition])
+            return
         records = [each for each in records if each.offset >= group.taken[partition]]
         if not records:
             return
@@ -140,6 +151,7 @@ class Taking:
         if partition.partition not in group.owned:
             return
         if again:
+            group.known[partition] = max(group.known.get(partition, 0), records[-1].offset + 1)
             self._held[partition] = (time.monotonic() + LATER_S, again)
         else:
             self._held.pop(partition, None)
@@ -179,7 +191,7 @@ class Taking:
             record = records[at[place_in_batch]]
             place = Place(partition.partition, traffic_class, record.offset)
             self._places.put(message.n, place.index, place.traffic_class, place.offset)
-            self._note(message, place, headers_of(list(record.headers)))
+            self._note(message, place)
         topic = partition.topic
         if end:
             before = records[end - 1].offset

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from dispatcher.errors import StoreError
-from dispatcher.kafka.outbox import Headers, Record
+from dispatcher.kafka.outbox import Record
 from dispatcher.model import Message
 
 TAKEN: Final = b"taken"
@@ -65,8 +65,6 @@ class Carried(Struct, frozen=True, array_like=True, gc=False):
     place: int
     message: Message
     events: bytes
-    headers: Sequence[tuple[str, bytes]] = ()
-    """Of its record, those that go with its outcome."""
 
 
 class Place(Struct, frozen=True, order=True, gc=False):
@@ -168,8 +166,3 @@ def _uuid(high: int, version: int, low: int) -> bytes:
     """48 bits, the version, 12 bits, the variant, 62 bits."""
     number = (high & (1 << 48) - 1) << 80 | version << 76 | (low >> 62) << 64
     return (number | _VARIANT << 62 | low & (1 << 62) - 1).to_bytes(16, "big")
-
-
-def headers_of(headers: Headers) -> Headers:
-    """Return those of a message's record that go with its outcome."""
-    return [each for each in headers if each[0] in ("traceparent", "tracestate", "tenant")]

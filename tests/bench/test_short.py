@@ -102,10 +102,13 @@ def test_latency(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(bool(absent("tansu")), reason=f"LOUD: {absent('tansu')}")
 def test_kafka(tmp_path: Path) -> None:
-    """From topics to the topic of outcomes, its ledgers agree; every stage has its price."""
-    result = checked(kafka.run_tier(kafka.Effort(2_000, 500), True, quiet), tmp_path)
+    """From topics to the topic of outcomes, its ledgers agree; every stage has its price; two workers beside
+    one."""
+    result = checked(kafka.run_tier(kafka.Effort(2_000, 500, 1_000, 1), True, quiet), tmp_path)
     assert result["flows"]["whole"]["messages"] == 2_000
-    assert set(result["flows"]["stages"]) == {each["side"] for each in result["rows"][1:]}
+    stages = {each["side"] for each in result["rows"] if each["corpus"] == "stages"}
+    assert set(result["flows"]["stages"]) == stages
+    assert result["flows"]["workers"]["ratio"] > 0
     assert "lost 0, doubled 0" in kafka.tables(result)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dispatcher._ext.http import Reader, Writer, count_of
+from dispatcher._ext.http import Reader, Writer, count_of, shape
 from dispatcher.ingest.bodies import (
     NO_DEFAULTS,
     Defaults,
@@ -212,3 +212,45 @@ def test_a_program_s_slips_are_exceptions() -> None:
         writer.write([Accepted(None)], lambda *_: b"", b"")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="message_id"):
         writer.write([Accepted(Message(1, b"", "7", "B", "t", 1, 1, 1, 0, 1, 1, ()))], lambda *_: b"", b"")
+
+
+def walked(value: Any, depth: int = 1) -> tuple[int, int]:
+    """Return how deep a value is nested, and the elements, less one each, of what is two deep."""
+    if not isinstance(value, dict | list):
+        return depth - 1, 0
+    inner = list(value.values()) if isinstance(value, dict) else value
+    deepest, commas = depth, max(0, len(inner) - 1) if depth == 2 else 0
+    for each in inner:
+        deep, more = walked(each, depth + 1)
+        deepest, commas = max(deepest, deep), commas + more
+    return deepest, commas
+
+
+def made(dice: Random, depth: int) -> Any:
+    """Return a value with strings full of what stands between values elsewhere."""
+    kind = dice.randrange(6) if depth else 5
+    if kind < 2:
+        return [made(dice, depth - 1) for _ in range(dice.randrange(4))]
+    if kind < 4:
+        return {f'k{number}\\"': made(dice, depth - 1) for number in range(dice.randrange(4))}
+    return dice.choice(['[{,:"', '\\\\"', "\\", "", '"', 5, None, "]}"])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_shape_is_that_of_the_standard_library(seed: int) -> None:
+    """Depth, names and commas outside of strings, whatever is escaped in these."""
+    dice = Random(seed)
+    for _ in range(2_000):
+        value = made(dice, 6)
+        octets = json.dumps(value, ensure_ascii=dice.random() < 0.5, indent=dice.choice((None, 1))).encode()
+        names = len(value) if isinstance(value, dict) else 0
+        deepest, commas = walked(value)
+        assert shape(octets, 100, 1000) == (deepest, names, commas), octets
+
+
+def test_the_shape_is_not_followed_beyond_its_limits() -> None:
+    """Nor beyond the end of what is no JSON."""
+    assert shape(b"[" * 500, 31, 10)[0] == 32
+    assert shape(b'{"a":[' + b"1," * 500, 31, 10) == (2, 1, 11)
+    for octets in (b"", b'"', b'"\\', b'"\\"', b"}}}}[[", b'{"a":"\\\\'):
+        assert shape(octets, 31, 10)[0] <= 2

@@ -121,7 +121,8 @@ def test_giant_and_deep_bodies_are_refused_before_they_are_read(tmp_path: Path) 
     """F91: 413 by the length alone, or at the limit; nesting by a scan; the next request is served."""
 
     async def scenario() -> None:
-        async with front(tmp_path, http={"body_max_bytes": 100_000}) as house:
+        limits = {"batch_max": 2_500}
+        async with front(tmp_path, http={"body_max_bytes": 100_000}, limits=limits) as house:
             key = dict(house.client.headers)["Authorization"]
             reader, writer = await asyncio.open_connection("127.0.0.1", house.server.port)
             head = f"POST /v1/messages:batch HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n"
@@ -134,6 +135,14 @@ def test_giant_and_deep_bodies_are_refused_before_they_are_read(tmp_path: Path) 
             deep = b'{"messages":[' + b"[" * 40_000 + b"]" * 40_000 + b"]}"
             status, said, _ = await house.post("/v1/messages:batch", deep)
             assert (status, said["code"]) == (400, "too_deep")
+            for messages in (b"1," * 40_000 + b"1", b"{}," * 2_500 + b"{}"):  # each would get an answer
+                status, said, _ = await house.post("/v1/messages:batch", b'{"messages":[%b]}' % messages)
+                assert (status, said["code"]) == (413, "batch_too_large")
+                status, said, _ = await house.post("/v1/messages:check", b'{"messages":[%b]}' % messages)
+                assert (status, said["code"]) == (413, "batch_too_large")
+            most = b'{"messages":[%b]}' % (b"1," * 2_499 + b"1")
+            status, said, _ = await house.post("/v1/messages:batch", most)
+            assert (status, len(said["results"])) == (200, 2_500)
             status, _, _ = await house.post("/v1/messages", body(1))
             assert status == 202
 

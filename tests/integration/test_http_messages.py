@@ -59,6 +59,14 @@ def test_batches_answer_in_order_and_a_bad_message_costs_only_itself(tmp_path: P
             assert (second["code"], second["path"]) == ("number_malformed", "$.messages[1].to")
             assert (third["code"], third["path"]) == ("malformed", "$.messages[2].tekst")
             assert "did you mean 'text'" in third["detail"]
+            for defaults, code, path in (
+                (b'{"sender":"A","sender":"Bank"}', "duplicate_key", "$.defaults"),
+                (b'{"sendr":"Bank"}', "malformed", "$.defaults.sendr"),
+                (b"5", "malformed", "$.defaults"),
+            ):
+                wrong = b'{"defaults":%b,"messages":[]}' % defaults
+                status, said, _ = await house.post("/v1/messages:batch", wrong)
+                assert (status, said["code"], said["path"]) == (400, code, path)
             lines = b"\n".join(
                 [
                     b'{"to":"+79000000005","text":"five t5"}',

@@ -13,17 +13,19 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from dispatcher.simulator import Behaviour, Simulator
 from dispatcher.simulator.settings import parse
 from tests.integration import serving as house
 from tests.integration.front import add_key, bearer
-from tests.integration.hooks import SECRET, Listener, hook
+from tests.integration.hooks import SECRET, Call, Listener, hook
 from tests.integration.house import copies, run, until
 from tests.integration.serving import Served, serving
 from tests.personal import occurrences
@@ -293,6 +295,14 @@ async def look(here: House, sent: Sent, message_id: str) -> None:
     await here.call("events", "--types", "finished")
 
 
+def scorned(sent: Sent, call: Call) -> web.Response:
+    """Refuse it, and say numbers and texts in every place of an answer."""
+    status = (400, 302, 503)[len(sent.numbers) % 3]
+    headers = {"X-Why": sent.number(), "Location": f"http://127.0.0.1:1/?to={sent.number()}"}
+    text = json.dumps(sent.message())
+    return web.Response(status=status, headers=headers, reason=f"{LATIN} {sent.number()}", text=text)
+
+
 async def a_whole_run(folder: Path, said: Said, sent: Sent) -> None:
     """Do all of it, and keep what was said."""
     async with AsyncExitStack() as stack:
@@ -300,6 +310,7 @@ async def a_whole_run(folder: Path, said: Said, sent: Sent) -> None:
         smscs = [await stack.enter_async_context(Simulator(each)) for each in behaviours]
         listener = await stack.enter_async_context(Listener())
         calls = await stack.enter_async_context(Listener())
+        scorner = await stack.enter_async_context(Listener(partial(scorned, sent)))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         (folder / "secret").write_text(SECRET)
         (folder / "password").write_text("kannel")
@@ -317,6 +328,7 @@ async def a_whole_run(folder: Path, said: Said, sent: Sent) -> None:
             webhooks={
                 "core": hook(listener, events=["submitted", "refused", "receipted", "finished"]),
                 "gone": hook(listener, url="http://127.0.0.1:1/hook"),
+                "scorn": hook(scorner, events=["submitted"], parallel=2),
             },
             callbacks={"enabled": True, "allow_private": True, "retry_first_ms": 50},
             event_files={"siem": {"path": str(said.folder / "events.ndjson")}},
@@ -335,6 +347,7 @@ async def a_whole_run(folder: Path, said: Said, sent: Sent) -> None:
                 account.act("send-mo", source=sent.number()[1:], text=f"{CYRILLIC} hello", data_coding=8)
                 account.act("send-receipt", source=sent.number()[1:], message_id=sent.number()[1:])
             await until(lambda: len(listener.calls) > 100 and len(calls.calls) > 0, "they are told")
+            await until(lambda: len(scorner.calls) > 2, "one refuses what it is told")
             house.write(folder, {**data, "http": {"port": sent.text(), sent.number()[1:]: sent.number()}})
             served.signal(signal.SIGHUP)
             await served.says("reload_refused")

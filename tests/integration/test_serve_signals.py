@@ -1,5 +1,6 @@
 """The daemon and signals: drain, stop at once, state in the log; nothing lost, nothing twice."""
 
+import asyncio
 import signal
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ import aiohttp
 import pytest
 
 from dispatcher.cli.init import first_key
+from dispatcher.model import TrafficClass
 from dispatcher.simulator import Behaviour, Simulator
 from dispatcher.simulator.behaviour import Receipts
 from dispatcher.store.audit import audit
@@ -55,6 +57,31 @@ def test_a_stop_under_load_loses_nothing(uid: int | None) -> None:
 
     with house.place_for(uid) as folder:
         run(scenario(folder), 120)
+
+
+def test_a_process_that_was_frozen_doubles_nothing(tmp_path: Path) -> None:
+    """F08: stopped for longer than its response timer, as by the pause of a VM, while codes are on their way,
+    which would go again at once: it finds its answers, and each code reaches the carrier once."""
+
+    async def scenario() -> None:
+        async with Simulator(Behaviour(latency_ms=20)) as smsc:
+            timers = {"response_ms": 400}
+            data = house.data_for(tmp_path, smsc, carrier={"tps": 300.0, "window": 50, "timers": timers})
+            path = house.write(tmp_path, data)
+            await house.fill(data, requests(600, TrafficClass.AUTHORIZATION), None)
+            async with serving(path) as served:
+                for stop in range(3):
+                    await until(partial(reached, smsc, 100 * (stop + 1)), "some are sent")
+                    served.signal(signal.SIGSTOP)
+                    await asyncio.sleep(1)
+                    served.signal(signal.SIGCONT)
+                await until(partial(reached, smsc, 600), "all are sent")
+                served.signal(signal.SIGTERM)
+                assert await served.ended() == 0
+            assert set(copies(smsc).values()) == {1}
+        assert audit(tmp_path / "store").is_right
+
+    run(scenario(), 120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -44,12 +44,21 @@ receipts = { delay_ms = 300, resend_after_ms = 2000 }
 """
 
 
+Bind = tuple[str, int]
+"""Account and number, as in the ledger of the carriers."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What all workers have in common."""
 
-    tps: float
-    """Of the account, over all workers."""
+    tps: float = 0.0
+    """Of the one account, over all workers."""
+    carriers: dict[str, dict[str, Any]] = {}
+    """Others than that one: keys of each."""
+    simulator: str = SIMULATOR
+    """What they are like."""
     binds: int = 2
+    """Of each account and worker."""
     window: int = 20
     partitions: int = 6
     session_ms: int = 6_000
@@ -59,6 +68,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """More of the section [kafka]."""
     more: dict[str, Any] = {}
     """More tables of the configuration."""
+
+    @property
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """What each is configured with."""
+        return self.carriers or {"bank": {"tps": self.tps}}
 
     def table(self, address: str) -> dict[str, Any]:
         """Return the section [kafka]."""
@@ -70,9 +84,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def config(self, address: str, smsc_port: int, http_port: int, admin_port: int) -> dict[str, Any]:
         """Return the whole configuration of a worker."""
-        carrier = {
-            "host": "127.0.0.1", "port": smsc_port, "system_id": "bank", "tps": self.tps,
-            "transceivers": self.binds, "window": self.window, "receipt_timer_ms": 25_000,
+        carriers = {
+            name: {
+                "host": "127.0.0.1", "port": smsc_port, "system_id": name, "transceivers": self.binds,
+                "window": self.window, "receipt_timer_ms": 25_000, **its,
+            }
+            for name, its in self.accounts.items()
         }  # fmt: skip
         grace = {name: {"grace_ms": 2_000} for name in ("transactional", "service")}
         return {
@@ -82,8 +99,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             "log": {"level": "info"},
             "process": {"drain_ms": 20_000},
             "classes": grace,
-            "carriers": {"bank": carrier},
-            "routes": [{"carriers": ["bank"]}],
+            "carriers": carriers,
+            "routes": [{"carriers": list(carriers)}],
             "kafka": self.table(address),
             **self.more,
         }
@@ -97,8 +114,7 @@ class Worker:
         self.folder = folder
         self.ports = ports
         self.daemon: rig.Daemon | None = None
-        self.binds: set[int] = set()
-        """Numbers in the ledger of the carrier."""
+        self.binds: set[Bind] = set()
 
     def __repr__(self) -> str:
         return f"<Worker {self.name}, {'up' if self.daemon else 'down'}>"
@@ -142,16 +158,19 @@ class Fleet:
         """What befell: binds that broke with what they had in flight."""
         self.told: list[Told] = []
         """Records of the topic of outcomes, as they came."""
+        self.starts = 0
+        """Of workers."""
         self.cpu_s = 0.0
         """Of all workers."""
         self._read: dict[int, int] = {}
-        self._ended: set[str] = set()
+        self.ended: set[str] = set()
+        """Messages that have an outcome, by client_ref."""
         self._processes: list[subprocess.Popen[Any]] = []
         self._producer: subprocess.Popen[Any] | None = None
 
     def __enter__(self) -> "Fleet":
         asyncio.run(make_topics(self.plan.table(self.address)))
-        self.carriers = rig.Carriers(self.folder, SIMULATOR)
+        self.carriers = rig.Carriers(self.folder, self.plan.simulator)
         self._processes.append(self.carriers.process)
         return self
 
@@ -173,10 +192,10 @@ class Fleet:
             worker = self.workers[name] = Worker(name, folder, rig.free_ports(2))
             config = self.plan.config(self.address, self.carriers.port, *worker.ports)
             (folder / rig.CONFIG).write_text("\n".join(toml_lines(config)) + "\n", "utf-8")
-        before = self.binds()
+        before, self.starts = self.binds(), self.starts + 1
         worker.daemon = rig.Daemon(worker.folder, worker.ports[0], worker.ports[1], core)
         self._processes.append(worker.process)
-        self.until(lambda: len(self.binds() - before) >= self.plan.binds, f"{worker!r} binds")
+        self.until(lambda: len(self.binds() - before) >= self._binds_each, f"{worker!r} binds")
         worker.binds |= self.binds() - before
         return worker
 
@@ -206,16 +225,24 @@ class Fleet:
         return code
 
     def _broke(self, what: str) -> None:
-        self.breaks[what] = self.breaks.get(what, 0) + self.plan.binds
+        self.breaks[what] = self.breaks.get(what, 0) + self._binds_each
 
     def _rest(self, worker: Worker) -> None:
         assert worker.daemon is not None
         self.cpu_s += worker.daemon.cpu_s()
 
-    def binds(self) -> set[int]:
-        """Return the numbers of the binds that there are now."""
-        account = self.carriers.accounts()["bank"]
-        return {each["number"] for each in account["binds"] if each["state"].startswith("bound")}
+    @property
+    def _binds_each(self) -> int:
+        return self.plan.binds * len(self.plan.accounts)
+
+    def binds(self) -> set[Bind]:
+        """Return the binds that there are now."""
+        return {
+            (name, each["number"])
+            for name, account in self.carriers.accounts().items()
+            for each in account["binds"]
+            if each["state"].startswith("bound")
+        }
 
     # ---- messages ----
 
@@ -251,7 +278,7 @@ class Fleet:
     def wait(self, idle_s: float = IDLE_S) -> None:
         """Wait until all is produced and each message has an outcome, or none has come for a while."""
         last_s = time.monotonic()
-        while len(self._ended) < self._messages and time.monotonic() < last_s + idle_s:
+        while len(self.ended) < self._messages and time.monotonic() < last_s + idle_s:
             new = self.read()
             if new or self.producer.poll() is None:
                 last_s = time.monotonic()
@@ -262,7 +289,7 @@ class Fleet:
         records = asyncio.run(self._topic("outcomes", self._read))
         some = [msgspec.json.decode(each, type=Told) for each in records]
         self.told += some
-        self._ended.update(each.client_ref for each in some if each.type == "message.finished")
+        self.ended.update(each.client_ref for each in some if each.type == "message.finished")
         return len(some)
 
     async def _topic(self, name: str, at: dict[int, int]) -> list[bytes]:
@@ -294,17 +321,20 @@ class Fleet:
         assert self.producer.wait(END_S) == 0, "the producer did not come to its end"
         self.read()
         dead = asyncio.run(self._topic("dead_letters", {}))
+        if (cut := self.carriers.binds() - self.starts * self._binds_each) > 0:  # and bound again
+            self.breaks["cut"] = cut
         self.carriers.end()
         seen = self.seen = msgspec.json.decode((self.folder / rig.LEDGER).read_bytes(), type=Seen)
         self.produced = msgspec.json.decode((self.folder / LEDGER).read_bytes(), type=Produced)
         return reckon(
             seen, self.told, dead, self.produced.sent_ms, [poison(n) for n in range(self.produced.poison)],
-            doubled_most=bound(self.breaks, self.plan.window), tps=self.plan.tps,
+            doubled_most=bound(self.breaks, self.plan.window),
+            tps={name: its["tps"] for name, its in self.plan.accounts.items()},
         )  # fmt: skip
 
     def _state(self) -> str:
         """Return what helps to see why something did not come."""
-        told = [f"{len(self._ended)} ended, {self.carriers.submits()} submits"]
+        told = [f"{len(self.ended)} ended, {self.carriers.submits()} submits"]
         for worker in self.workers.values():
             lines = (worker.folder / rig.LOG).read_text(errors="replace").splitlines()[-15:]
             told += [f"--- {worker!r}", *(line[:300] for line in lines)]

@@ -4,8 +4,8 @@
 
 One worker is killed with -9, another one stopped (SIGSTOP) for longer than its session and woken, a fourth
 one added, while a producer of its own fills the topics, poison among the messages. Then the ledgers of the
-producer, the carrier and the topics are compared: reckoning.py. On a broker from PyPI, or on the cluster that
-KAFKA_BOOTSTRAP names.
+producer, the carrier and the topics are compared: reckoning.py. On a broker from PyPI, on Apache Kafka, or on
+the cluster that KAFKA_BOOTSTRAP names.
 """
 
 import argparse
@@ -13,9 +13,11 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from tests.kafka.apache import VERSION, apache
 from tests.kafka.brokers import BOOTSTRAP, Broker, absent
 from tests.kafka.fleet import Fleet, Plan
 from tests.kafka.reckoning import Reckoning, shown
@@ -56,30 +58,41 @@ def story(fleet: Fleet, messages: int, rate: float) -> Reckoning:
     return found
 
 
+def cluster(stack: ExitStack, folder: Path, is_apache: bool) -> tuple[str, str]:
+    """Return the address of brokers that are there until the stack ends, and what they are."""
+    if is_apache:
+        return stack.enter_context(apache())["KAFKA_BOOTSTRAP"], f"Apache Kafka {VERSION}"
+    if BOOTSTRAP:
+        return BOOTSTRAP, BOOTSTRAP
+    broker = Broker("tansu", folder)
+    stack.callback(broker.stop)
+    broker.start()
+    return broker.address, f"a broker from PyPI ({broker.kind})"
+
+
 def main() -> int:
     """Read the command line; 0: the proof holds, 1: it does not, 69: there is no broker."""
     parser = argparse.ArgumentParser(prog="python -m tests.kafka.long")
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--tps", type=float, default=3_000.0, help="of the account, over all workers")
+    parser.add_argument("--apache", action="store_true", help="on Apache Kafka itself, as make test-kafka")
     parser.add_argument(
         "--keep", action="store_true", help="leave logs and ledgers where they are, and say where"
     )
     given = parser.parse_args()
-    if not BOOTSTRAP and (why := absent("tansu")):
+    if not (BOOTSTRAP or given.apache) and (why := absent("tansu")):
         print(why, file=sys.stderr)
         return 69
     folder = Path(tempfile.mkdtemp(prefix="dispatcher-long-"))
-    broker = Broker("tansu", folder)
-    if not BOOTSTRAP:
-        broker.start()
     try:
-        where = BOOTSTRAP or f"a broker from PyPI ({broker.kind})"
-        print(f"{given.messages:,} messages of four classes through {where}, {given.tps:,.0f} TPS:")
-        plan = Plan(tps=given.tps, prefix=f"long-{folder.name[-8:]}")
-        with Fleet(folder, BOOTSTRAP or broker.address, plan) as fleet:
+        with ExitStack() as stack:
+            address, what = cluster(stack, folder, given.apache)
+            print(f"{given.messages:,} messages of four classes through {what}, {given.tps:,.0f} TPS:")
+            more = {"idempotent": bool(BOOTSTRAP or given.apache)}  # Tansu cannot
+            plan = Plan(tps=given.tps, prefix=f"long-{folder.name[-8:]}", kafka=more)
+            fleet = stack.enter_context(Fleet(folder, address, plan))
             found = story(fleet, given.messages, given.tps * 0.8 * 20 / 25)
     finally:
-        broker.stop()
         if given.keep:
             print(f"logs and ledgers: {folder}")
         else:

@@ -24,8 +24,9 @@ _NOT_FINAL: Final = (1, 6)
 
 
 class Copy(msgspec.Struct):
-    """One submit_sm in the ledger of the carrier."""
+    """One submit_sm in the ledger of the carriers."""
 
+    account: str
     bind: int
     segment: str | None
     statuses: tuple[int, ...]
@@ -44,7 +45,7 @@ class Token(msgspec.Struct):
 
 
 class Seen(msgspec.Struct):
-    """The ledger of the carrier."""
+    """The ledger of the carriers."""
 
     tokens: dict[str, Token]
     late_us: list[tuple[int, int]] = []
@@ -65,13 +66,29 @@ class Told(msgspec.Struct, gc=False):
     at: str = ""
 
 
+class Rate(msgspec.Struct):
+    """How fast one account was written to, by all workers."""
+
+    account: str
+    tps: float
+    most: int
+    """Segments that the carrier read in any second: those it read late stand where they were read."""
+    over_us: int
+    """By how much a second too short held one segment more than the TPS; 0: none did."""
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong, or nothing."""
+        text = f"{self.account}: TPS exceeded, {self.tps:.0f} + 1 segments in a second less {self.over_us} us"
+        return text if self.over_us else ""
+
+
 class Reckoning(msgspec.Struct):
     """The figures. `holds`: nothing lost, one outcome each, doubled within the bound, TPS never exceeded."""
 
     produced: int
     poison: int
     doubled_most: int
-    tps: float
     told: int = 0
     """Messages with an outcome."""
     lost: int = 0
@@ -93,10 +110,9 @@ class Reckoning(msgspec.Struct):
     """Poison records among the dead letters, each once."""
     dead_strange: int = 0
     """Dead letters that are no poison."""
-    most_in_second: int = 0
-    """Segments that the carrier read in any second: those it read late stand where they were read."""
-    over_us: int = 0
-    """By how much a second too short held one segment more than the TPS; 0: none did."""
+    throttled: int = 0
+    """Segments that the carrier refused, for they came too fast for it: they came again."""
+    rates: list[Rate] = []
     complete: bool = True
     examples: list[str] = []
     """Of messages that are lost, doubled or forgotten, the first ones: what their ledgers say."""
@@ -123,8 +139,8 @@ class Reckoning(msgspec.Struct):
             (self.doubled_marketing, f"{self.doubled_marketing} of marketing doubled"),
             (self.dead != self.poison, f"{self.dead} of {self.poison} poison records are dead letters"),
             (self.dead_strange, f"{self.dead_strange} good records are dead letters"),
-            (self.over_us, f"TPS exceeded: {self.tps:.0f} + 1 segments in a second less {self.over_us} us"),
-            (not self.complete, "the ledger of the carrier is not complete"),
+            *((each.complaint, each.complaint) for each in self.rates),
+            (not self.complete, "the ledger of the carriers is not complete"),
             (self.told != self.produced, f"{self.told} of {self.produced} have an outcome"),
         ]
         return [text for is_wrong, text in found if is_wrong]
@@ -138,10 +154,11 @@ def reckon(
     poison: Sequence[bytes],
     *,
     doubled_most: int,
-    tps: float,
+    tps: Mapping[str, float],
 ) -> Reckoning:
-    """Compare all ledgers. `sent_ms`: of each message that was produced; `doubled_most`: what may be."""
-    found = Reckoning(len(sent_ms), len(poison), doubled_most, tps, complete=seen.complete)
+    """Compare all ledgers. `sent_ms`: of each message that was produced; `doubled_most`: what may be; `tps`:
+    by account."""
+    found = Reckoning(len(sent_ms), len(poison), doubled_most, complete=seen.complete)
     _judge_outcomes(found, told)
     ends = {each.client_ref: each for each in told if each.type == "message.finished"}
     ends |= {each.client_ref: each for each in told if each.type == "message.corrected"}
@@ -158,10 +175,14 @@ def reckon(
     letters = Counter(dead)
     found.dead = sum(letters[each] > 0 for each in poison)
     found.dead_strange = sum(count for value, count in letters.items() if value not in set(poison))
-    copies = [copy for token in seen.tokens.values() for copy in token.copies]
-    came_us = sorted(each.came_us for each in copies)
-    found.most_in_second = most_in_second(came_us)
-    found.over_us = over_us(came_us, seen.late_us, int(tps))
+    came_us: dict[str, list[int]] = {account: [] for account in tps}
+    for its in seen.tokens.values():
+        for copy in its.copies:
+            came_us[copy.account].append(copy.came_us)
+    for account, times in came_us.items():
+        times.sort()
+        too_short_us = over_us(times, seen.late_us, int(tps[account]))
+        found.rates.append(Rate(account, tps[account], most_in_second(times), too_short_us))
     return found
 
 
@@ -199,9 +220,10 @@ def _judge_message(
         found.doubled_marketing += extra
     if (is_lost or is_forgotten or extra) and len(found.examples) < EXAMPLES_MAX:
         told = "no outcome" if end is None else f"{end.outcome} ({end.reason}) at {end.at}"
-        seen = "; ".join(f"bind {c.bind} {c.segment or ''} at {_clock(c.came_us)}" for c in copies)
+        seen = "; ".join(f"{c.account} {c.bind} {c.segment or ''} at {_clock(c.came_us)}" for c in copies)
         found.examples.append(f"m{number}: {told}; {seen or 'never came'}")
     found.sent += taken.total()
+    found.throttled += len(copies) - taken.total()
     found.receipts += sum(len(copy.receipts) for copy in copies)
 
 
@@ -263,14 +285,17 @@ def bound(breaks: Mapping[str, int], window: int) -> int:
 
 def shown(found: Reckoning) -> list[str]:
     """Return the figures for people, a line each."""
-    never = "never more were sent" if not found.over_us else "MORE WERE SENT"
     lines: list[tuple[str, int, str]] = [
         (
             "produced",
             found.produced,
             f"messages that brokers acknowledged, and {found.poison} poison records",
         ),
-        ("submitted", found.sent, "segments reached the carrier"),
+        (
+            "submitted",
+            found.sent,
+            f"segments reached the carriers; {found.throttled:,} throttled, came again",
+        ),
         ("told", found.told, f"messages have an outcome; {found.repetitions} told again, with the same id"),
         ("lost", found.lost, ""),
         ("forgotten", found.forgotten, "messages whose receipts were acknowledged, and not told"),
@@ -281,11 +306,14 @@ def shown(found: Reckoning) -> list[str]:
             f"segments, {found.doubled_marketing} of marketing; bound {found.doubled_most}",
         ),
         ("dead letters", found.dead, f"of {found.poison} poison records, and {found.dead_strange} others"),
-        ("TPS", found.most_in_second, f"segments at most read in a second, of {found.tps:.0f}; {never}"),
     ]
+    for each in found.rates:
+        never = "never more were sent" if not each.over_us else "MORE WERE SENT"
+        text = f"segments at most were read in a second by {each.account}, of {each.tps:,.0f}; {never}"
+        lines.append(("TPS", each.most, text))
     told = [f"  {name:<13}{figure:>9,} {text}".rstrip() for name, figure, text in lines]
     for name, outcomes in sorted(found.outcomes.items()):
-        told.append(f"    {name:<14}" + "  ".join(f"{each} {count:,}" for each, count in outcomes.items()))
+        told.append(f"    {name:<14}" + "  ".join(f"{word} {count:,}" for word, count in outcomes.items()))
     if codes := sorted(found.wire_ms):
         half, most = codes[len(codes) // 2], codes[min(len(codes) - 1, int(len(codes) * 0.99))]
         told.append(f"  codes        p50 {half:.0f} ms, p99 {most:.0f} ms to the carrier, breaks included")

@@ -63,7 +63,7 @@ def test_f96_who_wakes_up_sends_nothing_before_he_is_asked_again(
             copy.came_us
             for token in fleet.seen.tokens.values()
             for copy in token.copies
-            if copy.bind not in one.binds
+            if (copy.account, copy.bind) not in one.binds
         ]
         assert [each for each in came_us if woken_us < each < back_us] == []
         assert min(came_us) < stopped_us

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dispatcher.__main__ import main
+from dispatcher._ext.http import shape
 from dispatcher.errors import ConfigError
-from dispatcher.ingest.bodies import NO_DEFAULTS, is_too_deep, read_batch, read_message
+from dispatcher.ingest.bodies import NO_DEFAULTS, read_batch, read_defaults, read_message
 from dispatcher.ingest.intake import slices
 from dispatcher.ingest.keys import KeyRing, load, locked, make_key, save
 from dispatcher.ingest.problems import STATUSES
@@ -52,20 +53,13 @@ def test_a_short_rest_goes_with_the_slice_before() -> None:
         assert len(Lines(256 << 10).feed(lines * count)) == pieces
 
 
-DEPTHS = [
-    (b'{"messages":[{"to":"1"},{"to":"2"}]}', 3),
-    (b'{"a":"[[[[[{{{"}', 1),
-    (b'{"a":"\\"[[[","b":"\\\\"}', 1),
-    (b'{"a":"[","b":[[]]}', 3),
-    (b"[" * 500 + b"]" * 500, 500),
-]
-
-
-@pytest.mark.parametrize(("octets", "depth"), DEPTHS)
-def test_depth_is_that_of_brackets_outside_of_strings(octets: bytes, depth: int) -> None:
-    """At the limit it goes, one below it does not."""
-    assert not is_too_deep(octets, depth)
-    assert is_too_deep(octets, depth - 1)
+@pytest.mark.parametrize("count", [1, 500, 501, 2_345])
+def test_the_shortest_lines_come_in_slices_too(count: int) -> None:
+    """Law 12: a piece is what one turn reads; of lines that are wrong it may not be as many as fit in it."""
+    octets = b"{}\n" * count
+    pieces = Lines(1_000_000).feed(octets)
+    assert b"".join(each for each in pieces if isinstance(each, bytes)) == octets
+    assert max(each.count(b"\n") for each in pieces if isinstance(each, bytes)) <= 500
 
 
 def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
@@ -76,9 +70,16 @@ def test_what_stands_twice_is_seen_wherever_it_stands() -> None:
     found = read_message(twice, NO_DEFAULTS, "")
     assert isinstance(found, Refused)
     assert found.code == "duplicate_key"
-    batch = read_batch(b'{"messages":[],"messages":[{}]}')
-    assert isinstance(batch, Refused)
-    assert batch.code == "duplicate_key"
+    for body in (b'{"messages":[],"messages":[{}]}', b'{"messages":[],"m\\u0065ssages":[]}'):
+        batch = read_batch(body, shape(body, 32, 100)[1])
+        assert isinstance(batch, Refused)
+        assert batch.code == "duplicate_key"
+    fine = b'{"messages":[{"to":"messages","text":"\\"defaults\\":"}],"defaults":null}'
+    assert not isinstance(read_batch(fine, shape(fine, 32, 100)[1]), Refused)
+    said = read_defaults(b'{"sender":"A","sender":"Bank"}')
+    assert isinstance(said, Refused)
+    assert said.code == "duplicate_key"
+    assert read_defaults(b"null") == NO_DEFAULTS
 
 
 def test_one_number_has_its_pace() -> None:

@@ -56,12 +56,14 @@ class Ledgers:
         """Return the verdict."""
         seen = Seen(self.tokens, self.late_us)
         sent_ms = [BEGIN_US / 1000] * COUNT
-        return reckon(seen, self.told, self.dead, sent_ms, self.poison, doubled_most=self.most, tps=TPS)
+        return reckon(
+            seen, self.told, self.dead, sent_ms, self.poison, doubled_most=self.most, tps={"bank": TPS}
+        )
 
 
 def copy(place: str | None, at_us: int) -> Copy:
     """Return a copy that was accepted, reported and acknowledged."""
-    return Copy(1, place, (0,), (2,), (0,), at_us)
+    return Copy("bank", 1, place, (0,), (2,), (0,), at_us)
 
 
 def outcome(number: int, name: str) -> Told:

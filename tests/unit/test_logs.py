@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.errors import ConfigError
 from dispatcher.faces import Log
 from dispatcher.logs import JsonFormatter, Logs, TextFormatter, event_of, mask
 
@@ -72,14 +73,43 @@ def test_text_is_for_a_person_and_keeps_to_its_line() -> None:
 def test_an_exception_is_one_line_with_its_traceback() -> None:
     """As a field; numbers in its message are masked, too."""
     try:
-        raise ValueError("79161234567 is odd")
-    except ValueError as error:
+        raise OSError("79161234567 is odd")
+    except OSError as error:
         made = record("it failed")
         made.exc_info = (type(error), error, error.__traceback__)
     line = JsonFormatter().format(made)
     assert "\n" not in line
-    assert "ValueError: 7916***4567 is odd" in json.loads(line)["traceback"]
-    assert "ValueError: 7916***4567 is odd" in TextFormatter().format(made)
+    assert "OSError: 7916***4567 is odd" in json.loads(line)["traceback"]
+    assert "OSError: 7916***4567 is odd" in TextFormatter().format(made)
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_an_exception_does_not_say_what_was_sent(formatter: logging.Formatter) -> None:
+    """Law 11: not by its own words, nor by those of what led to it, nor of what it is a group of."""
+    secret = "Your code is 4711"
+    try:
+        try:
+            secret.encode("ascii") + "\u20ac".join([secret, ""]).encode("ascii")
+        except UnicodeError:
+            try:
+                raise KeyError(secret)
+            except KeyError as error:
+                raise ExceptionGroup(
+                    "two", [ValueError(secret), ConfigError("store: it is missing")]
+                ) from error
+    except ExceptionGroup as group:
+        made = record("it failed")
+        made.exc_info = (type(group), group, group.__traceback__)
+    said = formatter.format(made)
+    assert "4711" not in said
+    for told in (
+        "UnicodeEncodeError: (its",
+        "KeyError: (its",
+        "two (2 sub-exceptions)",
+        "store: it is missing",
+    ):
+        assert told in said
+    assert "test_logs.py" in said
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,24 @@ def test_a_failed_probe_pauses_for_twice_as_long() -> None:
     assert pause_ms == PAUSE_MOST_MS
 
 
+def test_a_batch_orders_each_route_once_and_hears_of_what_changes() -> None:
+    """The same for all of a millisecond; a slow carrier's probe is one message; the next time looks again."""
+    health = Health({1: 2000, 2: 2000})
+    health[2].bound(True, 0)
+    assert [health.order((1, 2), 5_000, True) for _ in range(3)] == [(2, 1)] * 3
+    health[1].bound(True, 5_000)
+    health[2].hold(True)
+    assert health.order((1, 2), 5_001, True) == (1, 2)
+    health[2].hold(False)
+    health[1].bound(False, 5_001)
+    health[2].waiting(10_000)
+    probed = [health.order((2,), 9_000, True), health[2]._slow_probed_ms]
+    assert probed == [(2,), 9_000]
+    assert health.order((1, 2), 9_001, True) == (2, 1)
+    health.retire(2)
+    assert health.order((1,), 9_001, True) == (1,)
+
+
 def test_probes_without_an_answer_are_given_up() -> None:
     """A carrier that swallows them is probed again."""
     health = two()
