@@ -4,6 +4,7 @@ WAL, synchronous=FULL: a commit has returned when its frames are synced. Checkpo
 would run inside a commit. The file is open to any SQLite 3.37 or newer for reading.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -149,8 +150,10 @@ def open_reader(folder: Path, vfs: str | None = None) -> apsw.Connection:
     """
     path = folder / JOURNAL
     try:
-        with suppress(FileNotFoundError):
-            path.open("rb").close()
+        # Not by opening it: closing a descriptor would drop all locks that this process has on it, and
+        # whoever closed the store next would delete the WAL that we write (sqlite.org, How To Corrupt).
+        if path.exists() and not os.access(path, os.R_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         connection = _read_only(str(path), vfs)
         try:
             is_empty = _check_format(connection, folder) == 0
