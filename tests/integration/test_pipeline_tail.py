@@ -71,7 +71,8 @@ def test_a_tail_is_taken_in_by_slices(tmp_path: Path, monkeypatch: pytest.Monkey
                 await asyncio.sleep(0)
                 seen.append(len(queue.waiting))
                 assert len(queue.waiting) + queue.tail_count == queue.messages == 300
-            assert max(after - before for before, after in pairwise(seen)) == 7
+            most = max(after - before for before, after in pairwise(seen))
+            assert most in (7, 14)  # a slice; two where a read has ended between our looks
             assert not queue.is_behind
             ready: list[Submission] = []
             queue.waiting.pull(300, 0, ready)
