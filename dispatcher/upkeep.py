@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -63,17 +63,21 @@ class Upkeep:
     async def snapshot(self) -> None:
         """Keep the book as it is, so that a restart need not read everything.
 
-        It changes while it is written: what happens from here on is replayed on top of it, and stands in the
-        journal before its last piece does.
+        It changes while it is written: what happens from here on is replayed on top of it. So what made the
+        last piece what it is goes to the journal before that which makes the snapshot count (law 1): it may
+        be waiting for company (commits.py), and a book that knows an end which no event tells would answer
+        a carrier that told it already.
         """
         pipeline = self._pipeline
         pipeline.flush()
         lanes = (*pipeline.lanes.values(), *pipeline.leaving.values())
         marks = {str(queue.stream): queue.mark for lane in lanes for queue in lane.queues}
         with suppress(OverloadedError):  # a full disk: the one before it still counts
-            await self._journal.save_snapshot(
-                recovery.framed(pipeline.book.dump()), self._journal.last_seq, marks
-            )
+            await self._journal.save_snapshot(self._dumped(), self._journal.last_seq, marks)
+
+    def _dumped(self) -> Iterator[bytes]:
+        yield from recovery.framed(self._pipeline.book.dump())
+        self._pipeline.flush()
 
     async def _tick(self) -> None:
         steps = Steps(self._now_ms(), time.monotonic_ns())

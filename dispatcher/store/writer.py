@@ -175,7 +175,9 @@ class Writer:
             self._group, self._rest = self._rest, []
             self._commit(self._group)
         self._group = []
-        if job is not None:
+        if job is not None and self._held and not job.is_vital:  # a snapshot may know what is held
+            job.done(OverloadedError("the disk of the store is full", FULL_RETRY_AFTER_MS))
+        elif job is not None:
             self._do(job)
         now_s = perf_counter()
         if now_s - self._looked_s >= IDLE_S:

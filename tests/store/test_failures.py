@@ -279,6 +279,35 @@ def test_f19_without_any_room_events_wait_and_are_not_lost(
     asyncio.run(journal.close())
 
 
+def test_f19_nothing_overtakes_events_that_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F19: what fits where events do not may know of them, as a snapshot does: it is refused."""
+    monkeypatch.setattr(writer, "FULL_RETRY_S", 0.01)
+    is_full = True
+    insert = writer.Writer._insert
+    done: list[int] = []
+
+    def inserted(self: writer.Writer, rows: list[Any]) -> None:
+        if is_full:
+            raise apsw.FullError("a fault of the test")
+        insert(self, rows)
+
+    monkeypatch.setattr(writer.Writer, "_insert", inserted)
+
+    async def scene() -> None:
+        nonlocal is_full
+        async with running(tmp_path) as journal:
+            journal.append([events(1)], lambda error: done.append(1))
+            with pytest.raises(OverloadedError):
+                await journal.note("small", 1)
+            assert not done
+            is_full = False
+            await until(lambda: done == [1])
+            await journal.note("small", 1)
+            assert await journal.mark("small") == 1
+
+    asyncio.run(scene())
+
+
 def test_f20_low_space_refuses_by_urgency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F20: below the mark marketing, below half of it all but authorization, below a quarter all."""
     monkeypatch.setattr(writer, "IDLE_S", 0.001)
